@@ -1,0 +1,225 @@
+# make                 the programs, in build/bin
+# make check           everything that is tested; TESTS="tests/add.bats ..." runs a choice
+# make demo            a tour, in a spool of its own
+# make bench           the figures, side by side with others
+# make install         prefix=... DESTDIR=...
+# make deps            installs what is missing from Debian (deps-test, deps-bench likewise)
+#
+# V=1 shows the commands, WERROR=1 makes warnings errors; SANITIZE=1 builds with the sanitizers in
+# a directory of its own.
+
+srcdir = .
+
+# These need no configuration: a fresh clone may ask for them before anything is installed.
+unconfigured = deps deps-test deps-bench check demo bench clean distclean
+ifneq ($(filter-out $(unconfigured),$(or $(MAKECMDGOALS),all))$(wildcard config.mk),)
+include config.mk
+endif
+
+out := $(if $(SANITIZE),build-sanitize,build)
+
+std_flags = -std=c11 -D_GNU_SOURCE -I$(srcdir)/lib -I$(srcdir)
+warnings = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes \
+	-Wmissing-prototypes -Wwrite-strings -Wvla -Wformat=2 $(if $(WERROR),-Werror)
+# The same bits from every directory.
+reproducible = -ffile-prefix-map=$(CURDIR)=. $(if $(filter-out .,$(srcdir)),-ffile-prefix-map=$(srcdir)=.) \
+	-gno-record-gcc-switches
+optimised = $(filter -O1 -O2 -O3 -Os,$(CFLAGS))
+hardening = -fPIE -fstack-protector-strong $(if $(optimised),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+sanitizers = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+paths = -DVERSION='"$(VERSION)"' -DSYSCONFDIR='"$(sysconfdir)"' -DSPOOLDIR='"$(spooldir)"' \
+	-DBINDIR='"$(bindir)"'
+
+compile = $(CC) $(std_flags) $(paths) $(CPPFLAGS) $(warnings) $(reproducible) \
+	-ffunction-sections -fdata-sections $(if $(SANITIZE),$(sanitizers),$(hardening)) $(CFLAGS)
+link = $(CC) $(if $(SANITIZE),$(sanitizers) $(CFLAGS),$(CFLAGS) -pie -Wl,-z,relro,-z,now) \
+	-Wl,--as-needed,--gc-sections $(LDFLAGS)
+say = $(if $(V),,@printf '  %-4s %s\n' $(1) '$(@:$(out)/%=%)';)
+banned = -include $(srcdir)/lib/base/banned.h
+
+# ---- what is there -----------------------------------------------------------------------------
+
+find = $(sort $(patsubst $(srcdir)/%,%,$(wildcard $(addprefix $(srcdir)/,$(1)))))
+
+mains := $(call find,cmd/mailq-*.c)
+library := $(call find,lib/*/*.c spool/*.c) $(filter-out $(mains),$(call find,cmd/*.c))
+units := $(call find,tests/unit/test_*.c)
+tools := $(call find,tests/tools/*.c bench/*.c)
+preloads := $(call find,tests/preload/*.c)
+
+archive := $(out)/libmailq.a
+programs := $(mains:cmd/%.c=$(out)/bin/%)
+unit_programs := $(units:%.c=$(out)/%)
+tool_programs := $(tools:%.c=$(out)/%)
+preload_objects := $(preloads:%.c=$(out)/%.so)
+objects := $(patsubst %.c,$(out)/%.o,$(mains) $(library) $(units) $(tools))
+names := $(notdir $(programs))
+completions := $(foreach n,$(names),$(out)/completions/$(n).bash $(out)/completions/_$(n) \
+	$(out)/completions/$(n).fish)
+
+.PHONY: all programs completions test-programs bench-programs
+.PHONY: check check-built check-layers check-headers check-format format demo bench
+.PHONY: deps deps-test deps-bench install install-programs install-man install-completions
+.PHONY: install-systemd install-sendmail uninstall clean distclean FORCE
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+all: programs completions
+programs: $(archive) $(programs)
+completions: $(completions)
+test-programs: all $(unit_programs) $(filter $(out)/tests/%,$(tool_programs)) $(preload_objects)
+bench-programs: all $(filter $(out)/bench/%,$(tool_programs))
+
+# ---- configuring itself ------------------------------------------------------------------------
+
+$(srcdir)/configure: $(srcdir)/configure.ac
+	@command -v autoconf >/dev/null || { \
+		echo 'autoconf is not installed: run "make deps" first' >&2; exit 1; }
+	cd $(srcdir) && autoconf
+
+config.mk: $(srcdir)/configure $(srcdir)/config.mk.in
+	@if test -x config.status; then \
+		echo './config.status --recheck'; \
+		./config.status -q --recheck && ./config.status -q; \
+	else \
+		echo '$(srcdir)/configure'; \
+		$(srcdir)/configure -q; \
+	fi
+	@touch $@
+
+# ---- compiling ---------------------------------------------------------------------------------
+
+# Objects depend on how they are compiled: another prefix or flag builds them again.
+$(out)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(compile) | $(link) | $(LIBS))' >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(patsubst %.c,$(out)/%.o,$(mains) $(library)): private compile += $(banned)
+$(patsubst %.c,$(out)/%.o,$(mains) $(library)): $(srcdir)/lib/base/banned.h
+
+$(objects): $(out)/%.o: $(srcdir)/%.c $(out)/flags
+	@mkdir -p $(@D)
+	$(call say,CC)$(compile) -MMD -MP -c -o $@ $<
+
+# Made anew each time, so that it never keeps an object whose source is gone.
+$(archive): $(library:%.c=$(out)/%.o) $(out)/library
+	@rm -f $@
+	$(call say,AR)$(AR) rcsD $@ $(filter %.o,$^)
+
+$(out)/library: FORCE
+	@mkdir -p $(@D)
+	@echo '$(library)' >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(programs): $(out)/bin/%: $(out)/cmd/%.o $(archive)
+	@mkdir -p $(@D)
+	$(call say,LD)$(link) -o $@ $< $(archive) $(LIBS)
+
+$(unit_programs) $(tool_programs): $(out)/%: $(out)/%.o $(archive)
+	$(call say,LD)$(link) -o $@ $< $(archive) $(LIBS)
+
+$(preload_objects): $(out)/%.so: $(srcdir)/%.c $(out)/flags
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(std_flags) $(warnings) $(CFLAGS) -MMD -MP -fPIC -shared -o $@ $<
+
+# The completions say what --help says.
+$(completions): $(srcdir)/completions/generate
+$(out)/completions/%.bash: $(out)/bin/%
+	@mkdir -p $(@D)
+	$(call say,GEN)$(srcdir)/completions/generate bash $< >$@
+$(out)/completions/_%: $(out)/bin/%
+	@mkdir -p $(@D)
+	$(call say,GEN)$(srcdir)/completions/generate zsh $< >$@
+$(out)/completions/%.fish: $(out)/bin/%
+	@mkdir -p $(@D)
+	$(call say,GEN)$(srcdir)/completions/generate fish $< >$@
+
+-include $(objects:.o=.d) $(preload_objects:.so=.d)
+
+# ---- needs -------------------------------------------------------------------------------------
+
+deps:
+	@$(srcdir)/scripts/deps build
+deps-test:
+	@$(srcdir)/scripts/deps build test
+deps-bench:
+	@$(srcdir)/scripts/deps build bench
+
+# ---- checking ----------------------------------------------------------------------------------
+
+check: deps-test
+	@$(MAKE) --no-print-directory check-built
+check-built: test-programs
+	@MAILQ_BUILD=$(CURDIR)/$(out) CC='$(CC)' $(srcdir)/tests/run $(TESTS)
+check-layers:
+	@$(srcdir)/tests/checks/layers
+check-headers:
+	@$(srcdir)/tests/checks/headers
+
+sources = $(addprefix $(srcdir)/,$(call find,lib/*/*.[ch] spool/*.[ch] cmd/*.[ch] tests/*/*.[ch] bench/*.[ch]))
+check-format:
+	@clang-format --dry-run --Werror $(sources)
+format:
+	@clang-format -i $(sources)
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@PATH="$(CURDIR)/$(out)/bin:$$PATH" $(srcdir)/scripts/demo
+bench: deps-bench
+	@$(MAKE) --no-print-directory bench-programs
+	@MAILQ_BUILD=$(CURDIR)/$(out) $(srcdir)/bench/run
+
+# ---- installing --------------------------------------------------------------------------------
+
+unitdir = $(prefix)/lib/systemd/system
+sysusersdir = $(prefix)/lib/sysusers.d
+tmpfilesdir = $(prefix)/lib/tmpfiles.d
+bashcompdir = $(datarootdir)/bash-completion/completions
+zshcompdir = $(datarootdir)/zsh/site-functions
+fishcompdir = $(datarootdir)/fish/vendor_completions.d
+
+pages := $(call find,man/*.[1-8])
+# A program that is not built yet brings no unit: mailq-run.* and mailq-serve.* follow theirs.
+unit_files := $(foreach n,$(names),$(call find,systemd/$(n).*.in))
+substitute = sed -e 's|@bindir@|$(bindir)|g' -e 's|@sysconfdir@|$(sysconfdir)|g' \
+	-e 's|@spooldir@|$(spooldir)|g' -e 's|@docdir@|$(docdir)|g' -e 's|@VERSION@|$(VERSION)|g'
+# $(call put,FILE,DIRECTORY,NAME): FILE with its paths filled in.
+put = install -d '$(DESTDIR)$(2)' && $(substitute) $(srcdir)/$(1) >'$(DESTDIR)$(2)/$(3)' && \
+	chmod 644 '$(DESTDIR)$(2)/$(3)'
+
+install: install-programs install-man install-completions install-systemd
+install-programs: $(archive) $(programs)
+	install -d '$(DESTDIR)$(bindir)'
+	install $(programs) '$(DESTDIR)$(bindir)'
+install-man:
+	@$(foreach p,$(pages),$(call put,$(p),$(mandir)/man$(subst .,,$(suffix $(p))),$(notdir $(p))) &&) :
+install-completions: $(completions)
+	install -d '$(DESTDIR)$(bashcompdir)' '$(DESTDIR)$(zshcompdir)' '$(DESTDIR)$(fishcompdir)'
+	$(foreach n,$(names),install -m 644 $(out)/completions/$(n).bash '$(DESTDIR)$(bashcompdir)/$(n)' &&) :
+	$(foreach n,$(names),install -m 644 $(out)/completions/_$(n) '$(DESTDIR)$(zshcompdir)' &&) :
+	$(foreach n,$(names),install -m 644 $(out)/completions/$(n).fish '$(DESTDIR)$(fishcompdir)' &&) :
+install-systemd:
+	@$(foreach u,$(unit_files),$(call put,$(u),$(unitdir),$(notdir $(u:.in=))) &&) :
+	@$(call put,systemd/mailq.sysusers.in,$(sysusersdir),mailq.conf)
+	@$(call put,systemd/mailq.tmpfiles.in,$(tmpfilesdir),mailq.conf)
+	@$(call put,systemd/mailq.cron.in,$(docdir),mailq.cron)
+
+# Only where it is asked for: the name belongs to the machine's MTA.
+install-sendmail: install-programs
+	install -d '$(DESTDIR)$(sbindir)'
+	ln -sfr '$(DESTDIR)$(bindir)/mailq-add' '$(DESTDIR)$(sbindir)/sendmail'
+
+# Takes away what install put there, and nothing else: no configuration and no spool.
+uninstall:
+	$(foreach n,$(names),rm -f '$(DESTDIR)$(bindir)/$(n)' '$(DESTDIR)$(bashcompdir)/$(n)' \
+		'$(DESTDIR)$(zshcompdir)/_$(n)' '$(DESTDIR)$(fishcompdir)/$(n).fish' &&) :
+	$(foreach p,$(pages),rm -f '$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(p)))/$(notdir $(p))' &&) :
+	$(foreach u,$(unit_files),rm -f '$(DESTDIR)$(unitdir)/$(notdir $(u:.in=))' &&) :
+	rm -f '$(DESTDIR)$(sysusersdir)/mailq.conf' '$(DESTDIR)$(tmpfilesdir)/mailq.conf' \
+		'$(DESTDIR)$(docdir)/mailq.cron'
+
+clean:
+	rm -rf build build-sanitize
+distclean: clean
+	rm -rf config.mk config.log config.status autom4te.cache configure

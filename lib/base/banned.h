@@ -1,0 +1,19 @@
+/*
+ * Functions that no code here may call: they write without a bound, keep state that callers share,
+ * hide a failure, or start a shell.  The Makefile puts this header before every file of the
+ * library and the programs, so that a use is a compile error.
+ */
+#ifndef BASE_BANNED_H
+#define BASE_BANNED_H
+
+/* What declares them must come first. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#pragma GCC poison strcpy stpcpy strcat sprintf vsprintf strncpy strncat gets strtok
+#pragma GCC poison atoi atol atoll atof asctime ctime gmtime localtime
+#pragma GCC poison system popen mktemp tmpnam
+
+#endif

@@ -1,0 +1,109 @@
+#include "base/program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#ifndef VERSION
+#error "the build defines VERSION"
+#endif
+
+#define HELP_MAX 65536
+
+/* open takes the lowest free number, so that closed ones below 3 are filled in turn. */
+static void
+open_std_fds(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR); /* inherited on purpose, as 0 to 2 always are */
+		if (fd < 0)
+			abort();
+	} while (fd <= STDERR_FILENO);
+	close(fd);
+}
+
+void
+program_setup(const char *name)
+{
+	if (fcntl(STDIN_FILENO, F_GETFD) < 0 || fcntl(STDOUT_FILENO, F_GETFD) < 0 ||
+	    fcntl(STDERR_FILENO, F_GETFD) < 0)
+		open_std_fds();
+	umask(077);
+	signal(SIGPIPE, SIG_IGN);
+	log_set_name(name);
+}
+
+static int
+print_help(const struct opt_program *program)
+{
+	AUTO_BUF struct buf text = BUF_INIT(HELP_MAX);
+
+	opt_help(program, &text);
+	fwrite(text.s, 1, text.len, stdout);
+	return program_finish(EX_OK);
+}
+
+static void
+set_log_level(const struct opt_common *common)
+{
+	if (common->verbose > 0)
+		log_set_level(common->verbose > 1 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+	else if (common->quiet)
+		log_set_level(LOG_LEVEL_ERROR);
+}
+
+int
+program_start(const struct opt_program *program, int argc, char **argv, void *options,
+    struct opt_rest *ret_rest)
+{
+	struct err err = ERR_INIT;
+
+	program_setup(program->name);
+	switch (opt_parse(program, argc, argv, options, ret_rest, &err)) {
+	case OPT_RUN:
+		set_log_level(options);
+		return -1;
+	case OPT_HELP:
+		return print_help(program);
+	case OPT_VERSION:
+		printf("%s %s\n", program->name, VERSION);
+		return program_finish(EX_OK);
+	default:
+		return program_misuse(program, "%s", err.msg);
+	}
+}
+
+int
+program_finish(int code)
+{
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		log_error("standard output: %s", strerror(errno));
+		return code != EX_OK ? code : EX_IOERR;
+	}
+	return code;
+}
+
+int
+program_misuse(const struct opt_program *program, const char *fmt, ...)
+{
+	struct err err = ERR_INIT;
+	char text[sizeof err.msg];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	err_set(&err, EX_USAGE, "%s", text);
+	log_error("%s (Try '%s --help')", err.msg, program->name);
+	return EX_USAGE;
+}
