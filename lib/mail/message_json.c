@@ -1,0 +1,444 @@
+#include "mail/message_json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "mail/mime.h"
+
+#define ATTACHMENT_MAX ((size_t)64 << 20)
+#define DEFERRED_MAX 253402300799.0 /* the end of the year 9999 */
+
+struct reader {
+	const struct json *object;
+	const struct mail_json_options *options;
+	struct mail_message *m;
+	struct mail_delivery *delivery;
+	struct mail_faults *faults;
+};
+
+/* Where in the message: a field, an element or member of it, a member of that. */
+struct place {
+	const char *field;
+	const char *member; /* of an object; NULL: an element, where index is one */
+	ssize_t index;	    /* -1: none */
+	const char *inner;
+};
+
+#define FIELD(name) ((struct place){ name, NULL, -1, NULL })
+#define ELEMENT(name, i) ((struct place){ name, NULL, (ssize_t)(i), NULL })
+
+static void
+add_step(struct mail_fault *fault, const char *key, size_t index)
+{
+	fault->loc[fault->depth++] =
+		(struct mail_fault_step){ key != NULL ? xstrdup(key) : NULL, index };
+}
+
+static void
+add_fault(struct reader *r, struct place place, const char *type, const char *msg)
+{
+	struct mail_faults *faults = r->faults;
+	struct mail_fault fault = { .depth = 0, .type = type };
+
+	if (faults->count >= MAIL_FAULTS_MAX) {
+		faults->truncated = true;
+		return;
+	}
+	if (place.field != NULL)
+		add_step(&fault, place.field, 0);
+	if (place.member != NULL)
+		add_step(&fault, place.member, 0);
+	else if (place.index >= 0)
+		add_step(&fault, NULL, (size_t)place.index);
+	if (place.inner != NULL)
+		add_step(&fault, place.inner, 0);
+	fault.msg = xstrdup(msg);
+	faults->at = xreallocarray(faults->at, faults->count + 1, sizeof *faults->at);
+	faults->at[faults->count++] = fault;
+}
+
+/* The setters' messages begin with the field's name, which the place says here. */
+static void
+add_err(struct reader *r, struct place place, const struct err *err)
+{
+	const char *colon = strstr(err->msg, ": ");
+
+	add_fault(r, place, "value_error", colon != NULL ? colon + 2 : err->msg);
+}
+
+/* The member as a string; NULL where it is absent, or no string, which is a fault. */
+static const char *
+get_string(struct reader *r, const char *name, bool required)
+{
+	const struct json *value = json_get_set(r->object, name);
+
+	if (value == NULL && required)
+		add_fault(r, FIELD(name), "value_error.missing", "field required");
+	else if (value != NULL && json_kind(value) != JSON_STRING)
+		add_fault(r, FIELD(name), "type_error.str", "str type expected");
+	return json_string(value);
+}
+
+/* ---- addresses -------------------------------------------------------------------------------- */
+
+static void
+read_from(struct reader *r)
+{
+	const char *fallback = r->options->default_from;
+	const char *text = get_string(r, "from", fallback == NULL);
+	struct err err = ERR_INIT;
+
+	if (text == NULL && json_get_set(r->object, "from") == NULL)
+		text = fallback;
+	if (text != NULL && mail_message_from(r->m, text, r->options->default_domain, &err) < 0)
+		add_err(r, FIELD("from"), &err);
+}
+
+static void
+read_recipient(struct reader *r, enum mail_recipient kind, struct place place, const char *text)
+{
+	struct err err = ERR_INIT;
+
+	if (mail_message_recipients(r->m, kind, text, r->options->default_domain, &err) < 0)
+		add_err(r, place, &err);
+}
+
+static void
+read_recipients(struct reader *r, const char *name, enum mail_recipient kind)
+{
+	const struct json *value = json_get_set(r->object, name);
+	bool required = kind == MAIL_TO;
+
+	if (value == NULL) {
+		if (required)
+			add_fault(r, FIELD(name), "value_error.missing", "field required");
+	} else if (json_kind(value) == JSON_STRING) {
+		if (required || *json_string(value) != '\0')
+			read_recipient(r, kind, FIELD(name), json_string(value));
+	} else if (json_kind(value) != JSON_ARRAY) {
+		add_fault(r, FIELD(name), "type_error",
+			"a list of strings or one comma-separated string expected");
+	} else if (json_length(value) == 0 && required) {
+		add_fault(r, FIELD(name), "value_error", "expected an address, found none");
+	} else {
+		for (size_t i = 0; i < json_length(value); i++) {
+			const char *text = json_string(json_at(value, i));
+
+			if (text == NULL)
+				add_fault(r, ELEMENT(name, i), "type_error.str", "str type expected");
+			else
+				read_recipient(r, kind, ELEMENT(name, i), text);
+		}
+	}
+}
+
+static void
+read_addresses(struct reader *r)
+{
+	const char *domain = r->options->default_domain, *text;
+	struct err err = ERR_INIT;
+
+	read_from(r);
+	read_recipients(r, "to", MAIL_TO);
+	read_recipients(r, "cc", MAIL_CC);
+	read_recipients(r, "bcc", MAIL_BCC);
+	text = get_string(r, "reply_to", false);
+	if (text != NULL && mail_message_reply_to(r->m, text, domain, &err) < 0)
+		add_err(r, FIELD("reply_to"), &err);
+	text = get_string(r, "return_path", false);
+	if (text != NULL && mail_message_return_path(r->m, text, domain, &err) < 0)
+		add_err(r, FIELD("return_path"), &err);
+}
+
+/* ---- texts ------------------------------------------------------------------------------------ */
+
+static void
+read_texts(struct reader *r)
+{
+	struct err err = ERR_INIT;
+	const char *text = get_string(r, "message_id", false);
+
+	if (text != NULL && *text != '\0' && mail_message_message_id(r->m, text, &err) < 0)
+		add_err(r, FIELD("message_id"), &err);
+	text = get_string(r, "subject", true);
+	if (text != NULL && mail_message_subject(r->m, text, strlen(text), &err) < 0)
+		add_err(r, FIELD("subject"), &err);
+	text = get_string(r, "body", true);
+	if (text != NULL && mail_message_body(r->m, text, strlen(text), &err) < 0)
+		add_err(r, FIELD("body"), &err);
+	text = get_string(r, "content_type", false);
+	if (text == NULL)
+		return;
+	r->m->html = strcmp(text, "html") == 0;
+	if (!r->m->html && strcmp(text, "plain") != 0)
+		add_fault(r, FIELD("content_type"), "value_error.const",
+			"unexpected value; permitted: 'plain', 'html'");
+}
+
+static void
+read_headers(struct reader *r)
+{
+	const struct json *headers = json_get_set(r->object, "headers"), *value;
+	struct json_iter it = JSON_ITER_INIT;
+	const char *name;
+
+	if (headers != NULL && json_kind(headers) != JSON_OBJECT)
+		add_fault(r, FIELD("headers"), "type_error.dict", "value is not a valid dict");
+	while (json_next(headers, &it, &name, &value)) {
+		struct place place = { "headers", name, -1, NULL };
+		const char *text = json_string(value);
+		struct err err = ERR_INIT;
+		char number[24];
+		int64_t n;
+
+		if (json_kind(value) == JSON_NULL)
+			continue;
+		if (json_to_int(value, &n) == 0) {
+			snprintf(number, sizeof number, "%lld", (long long)n);
+			text = number;
+		}
+		if (text == NULL)
+			add_fault(r, place, "type_error.str", "str type expected");
+		else if (mail_message_header(r->m, name, strlen(name), text, strlen(text), &err) < 0)
+			add_err(r, place, &err);
+	}
+}
+
+/* ---- attachments ------------------------------------------------------------------------------ */
+
+/* One attachment, and where it stands. */
+struct source {
+	const struct json *object;
+	size_t index;
+	const char *filename;
+};
+
+static struct place
+inside(const struct source *s, const char *member)
+{
+	return (struct place){ "attachments", NULL, (ssize_t)s->index, member };
+}
+
+static void
+read_base64(struct reader *r, const struct source *s, const char *member, const char *text)
+{
+	size_t max = r->options->attachment_max > 0 ? r->options->attachment_max : ATTACHMENT_MAX;
+	size_t at, len = strlen(text);
+	struct buf bytes AUTO_BUF = BUF_INIT(len / 4 * 3 + 3);
+	struct err err = ERR_INIT;
+
+	if (mail_base64_decode(&bytes, text, len, &at) < 0)
+		err_set(&err, EX_DATAERR, "content: invalid base64 at byte %zu", at + 1);
+	else if (bytes.len > max)
+		err_set(&err, EX_DATAERR, "content: larger than %zu bytes", max);
+	if (err.code != 0)
+		add_err(r, inside(s, member), &err);
+	else if (mail_message_attach_bytes(r->m, s->filename, &bytes, &err) == NULL)
+		add_err(r, inside(s, "filename"), &err);
+}
+
+static void
+read_file(struct reader *r, const struct source *s, const char *member, const char *path)
+{
+	const char *filename = s->filename != NULL ? s->filename : path;
+	struct err err = ERR_INIT;
+	int fd;
+
+	if (r->options->open_path == NULL) {
+		add_fault(r, inside(s, member), "value_error", "files are not allowed here");
+		return;
+	}
+	fd = r->options->open_path(r->options->arg, path, &err);
+	if (fd < 0)
+		add_fault(r, inside(s, member), "value_error", err.msg);
+	else if (mail_message_attach_fd(r->m, filename, fd, &err) == NULL)
+		add_err(r, inside(s, "filename"), &err);
+}
+
+static void
+refuse_remote(struct reader *r, const struct source *s, const char *member)
+{
+	add_fault(r, inside(s, member), "value_error",
+		"remote attachments are not supported yet: give content or path");
+}
+
+static bool
+begins(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* The first service's later form: what storage_path is, its beginning or fetch_mode says. */
+static void
+read_stored(struct reader *r, const struct source *s, const char *stored, const char *mode)
+{
+	if (begins(stored, "base64:"))
+		read_base64(r, s, "storage_path", stored + strlen("base64:"));
+	else if (mode != NULL && strcmp(mode, "base64") == 0)
+		read_base64(r, s, "storage_path", stored);
+	else if (begins(stored, "http://") || begins(stored, "https://") || begins(stored, "s3:") ||
+		 (mode != NULL && (begins(mode, "http") || begins(mode, "s3"))))
+		refuse_remote(r, s, "storage_path");
+	else
+		read_file(r, s, "storage_path", stored);
+}
+
+/* The member as a string; *ok becomes false where it is of another kind. */
+static const char *
+get_member(struct reader *r, const struct source *s, const char *name, bool *ok)
+{
+	const struct json *value = json_get_set(s->object, name);
+
+	if (value != NULL && json_kind(value) != JSON_STRING) {
+		add_fault(r, inside(s, name), "type_error.str", "str type expected");
+		*ok = false;
+	}
+	return json_string(value);
+}
+
+static void
+read_attachment(struct reader *r, const struct json *object, size_t index)
+{
+	struct source s = { object, index, NULL };
+	const char *content, *path, *stored, *mode;
+	bool remote, ok = true;
+
+	if (json_kind(object) != JSON_OBJECT) {
+		add_fault(r, inside(&s, NULL), "type_error.dict", "value is not a valid dict");
+		return;
+	}
+	s.filename = get_member(r, &s, "filename", &ok);
+	content = get_member(r, &s, "content", &ok);
+	path = get_member(r, &s, "path", &ok);
+	stored = get_member(r, &s, "storage_path", &ok);
+	mode = get_member(r, &s, "fetch_mode", &ok);
+	remote = json_get_set(object, "url") != NULL || json_get_set(object, "s3") != NULL;
+	if (!ok)
+		return;
+	if ((content != NULL) + (path != NULL) + (stored != NULL) + remote != 1)
+		add_fault(r, inside(&s, NULL), "value_error",
+			"expected one of content, path, storage_path, url, s3");
+	else if (content != NULL)
+		read_base64(r, &s, "content", content);
+	else if (path != NULL)
+		read_file(r, &s, "path", path);
+	else if (stored != NULL)
+		read_stored(r, &s, stored, mode);
+	else
+		refuse_remote(r, &s, json_get_set(object, "url") != NULL ? "url" : "s3");
+}
+
+static void
+read_attachments(struct reader *r)
+{
+	const struct json *list = json_get_set(r->object, "attachments");
+
+	if (list != NULL && json_kind(list) != JSON_ARRAY)
+		add_fault(r, FIELD("attachments"), "type_error.list", "value is not a valid list");
+	else if (json_length(list) > MAIL_ATTACHMENTS_MAX)
+		add_fault(r, FIELD("attachments"), "value_error", "too many attachments");
+	else
+		for (size_t i = 0; i < json_length(list); i++)
+			read_attachment(r, json_at(list, i), i);
+}
+
+/* ---- delivery --------------------------------------------------------------------------------- */
+
+static void
+read_id(struct reader *r, const char *name, char **ret_id)
+{
+	const char *text = get_string(r, name, false);
+	struct err err = ERR_INIT;
+
+	if (text == NULL)
+		return;
+	if (mail_id_check(text, strlen(text), &err) < 0)
+		add_fault(r, FIELD(name), "value_error", err.msg);
+	else
+		*ret_id = xstrdup(text);
+}
+
+static void
+read_priority(struct reader *r)
+{
+	const struct json *value = json_get_set(r->object, "priority");
+	int64_t number;
+
+	if (value == NULL)
+		return;
+	if (json_to_int(value, &number) == 0)
+		r->delivery->priority = number >= 0 && number <= 3 ? (int)number : -1;
+	else if (json_kind(value) == JSON_STRING)
+		r->delivery->priority = mail_priority_parse(json_string(value));
+	if (r->delivery->priority < 0)
+		add_fault(r, FIELD("priority"), "value_error",
+			"expected 0 to 3, or immediate, high, medium or low");
+}
+
+static void
+read_deferred(struct reader *r)
+{
+	const struct json *value = json_get_set(r->object, "deferred_ts");
+	double seconds;
+
+	if (value == NULL)
+		return;
+	if (json_to_double(value, &seconds) < 0)
+		add_fault(r, FIELD("deferred_ts"), "type_error.integer",
+			"value is not a valid integer");
+	else if (!(seconds >= 0 && seconds <= DEFERRED_MAX))
+		add_fault(r, FIELD("deferred_ts"), "value_error",
+			"expected Unix seconds, 0 to the year 9999");
+	else
+		r->delivery->deferred_at = (int64_t)(seconds * (double)USEC);
+}
+
+static void
+tell_unknown(struct reader *r)
+{
+	static const char *const known[] = { "id", "account_id", "from", "to", "cc", "bcc",
+		"reply_to", "return_path", "message_id", "subject", "body", "content_type", "headers",
+		"attachments", "priority", "deferred_ts", "batch_code" };
+	struct json_iter it = JSON_ITER_INIT;
+	const struct json *value;
+	const char *name;
+
+	while (json_next(r->object, &it, &name, &value)) {
+		size_t i = 0;
+
+		while (i < sizeof known / sizeof *known && strcmp(name, known[i]) != 0)
+			i++;
+		if (i == sizeof known / sizeof *known)
+			r->options->unknown(r->options->arg, name);
+	}
+}
+
+int
+mail_message_from_json(const struct json *object, const struct mail_json_options *options,
+	struct mail_message *ret_message, struct mail_delivery *ret_delivery,
+	struct mail_faults *faults)
+{
+	struct reader r = { object, options, ret_message, ret_delivery, faults };
+	size_t before = faults->count;
+
+	if (json_kind(object) != JSON_OBJECT) {
+		add_fault(&r, FIELD(NULL), "type_error.dict", "value is not a valid dict");
+		return -1;
+	}
+	read_id(&r, "id", &ret_delivery->id);
+	read_id(&r, "account_id", &ret_delivery->account_id);
+	read_id(&r, "batch_code", &ret_delivery->batch_code);
+	read_addresses(&r);
+	read_texts(&r);
+	read_headers(&r);
+	read_attachments(&r);
+	read_priority(&r);
+	read_deferred(&r);
+	if (options->unknown != NULL)
+		tell_unknown(&r);
+	return faults->count > before || faults->truncated ? -1 : 0;
+}

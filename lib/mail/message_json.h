@@ -1,0 +1,98 @@
+/*
+ * One message as a JSON object: id, account_id, from, to, cc, bcc, reply_to, return_path,
+ * message_id, subject, body, content_type, headers, attachments, priority, deferred_ts, batch_code.
+ *
+ * All faults of a message are collected, each with its path, so that an API can answer with the
+ * list and a program can print lines.
+ */
+#ifndef MAIL_MESSAGE_JSON_H
+#define MAIL_MESSAGE_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "mail/message.h"
+
+struct json; /* base/json.h: a parsed value */
+
+#define MAIL_FAULT_DEPTH 3  /* "attachments", 0, "content" */
+#define MAIL_FAULTS_MAX 100 /* more are not collected */
+#define MAIL_PRIORITY_DEFAULT 2
+#define MAIL_ID_MAX 200	    /* bytes of id, account_id, batch_code */
+
+/* A step of a path: a key, or where that is NULL an index. */
+struct mail_fault_step {
+	char *key;
+	size_t index;
+};
+
+struct mail_fault {
+	struct mail_fault_step loc[MAIL_FAULT_DEPTH]; /* below the message's own place */
+	size_t depth;
+	char *msg;	  /* "field required" */
+	const char *type; /* "value_error.missing", in the first service's words */
+};
+
+struct mail_faults {
+	struct mail_fault *at;
+	size_t count;
+	bool truncated; /* there were more than MAIL_FAULTS_MAX */
+};
+
+#define MAIL_FAULTS_INIT { NULL, 0, false }
+#define AUTO_FAULTS AUTO(mail_faults_release)
+void mail_faults_release(struct mail_faults *faults);
+
+/* Appends "subject: field required", or with prefix "messages[3]" "messages[3].subject: ...". */
+int mail_fault_text(struct buf *out, const struct mail_fault *fault, const char *prefix);
+/* The first fault (and how many more) as an err of EX_DATAERR; returns -1. */
+int mail_faults_err(const struct mail_faults *faults, const char *prefix, struct err *err);
+
+/* How and when a message is to be delivered.  Owns its strings; NULL is absent. */
+struct mail_delivery {
+	char *id;
+	char *account_id;
+	char *batch_code;
+	int priority;	     /* 0 immediate, 1 high, 2 medium, 3 low; -1 absent */
+	int64_t deferred_at; /* not before, microseconds as in clock.h; 0 absent */
+};
+
+#define MAIL_DELIVERY_INIT { NULL, NULL, NULL, -1, 0 }
+#define AUTO_DELIVERY AUTO(mail_delivery_release)
+void mail_delivery_release(struct mail_delivery *delivery);
+
+/* 0..3 from "0".."3" or "immediate" "high" "medium" "low"; -1 otherwise. */
+int mail_priority_parse(const char *text);
+/* The word for 0..3. */
+const char *mail_priority_name(int priority);
+
+/* Checks an id, account_id or batch_code: 1 to MAIL_ID_MAX bytes of UTF-8 without control
+ * characters.  -1 with EX_DATAERR and no prefix. */
+int mail_id_check(const char *text, size_t len, struct err *err);
+
+struct mail_json_options {
+	const char *default_domain; /* for addresses without one; NULL: they are refused */
+	const char *default_from;   /* where a message names none; NULL: from is required */
+	size_t attachment_max;	    /* bytes of one decoded content; 0: 64 MiB */
+	/*
+	 * Opens the file of an attachment given by path, and decides whether it may be read at all;
+	 * returns a descriptor, or -1 with err.  NULL: files are refused.
+	 */
+	int (*open_path)(void *arg, const char *path, struct err *err);
+	void *arg;
+	/* Called for each field that is not known, which is otherwise passed over.  May be NULL. */
+	void (*unknown)(void *arg, const char *field);
+};
+
+/*
+ * Fills message and delivery (both fresh) from object.  0; or -1 with at least one fault, when what
+ * was filled is of no use.  The message is as the setters leave it: mail_message_complete is still
+ * to be called.
+ */
+int mail_message_from_json(const struct json *object, const struct mail_json_options *options,
+			   struct mail_message *ret_message, struct mail_delivery *ret_delivery,
+			   struct mail_faults *faults);
+
+#endif

@@ -1,0 +1,196 @@
+#include "policy/account.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define A(member) CONF_AT(struct account, member)
+#define SECOND USEC
+#define HOUR (3600 * USEC)
+#define DAY (24 * HOUR)
+
+#define SECRET_MAX 16384 /* bytes; access tokens are long */
+
+/* The words of choices stand in the order of their enums. */
+const struct conf_item account_schema[] = {
+	{ "id", CONF_STRING, A(id), .max = ACCOUNT_ID_MAX },
+	{ "transport", CONF_CHOICE, A(transport), "smtp", .choices = "smtp capture" },
+	{ "host", CONF_STRING, A(host), .max = 255 },
+	{ "port", CONF_INT, A(port), .min = 1, .max = 65535 },
+	{ "use_tls", CONF_MAYBE, A(use_tls) },
+	{ "starttls", CONF_CHOICE, A(starttls), .choices = "required try never" },
+	{ "tls_verify", CONF_BOOL, A(tls_verify), "true" },
+	{ "ca_file", CONF_PATH, A(ca_file) },
+	{ "ca_dir", CONF_PATH, A(ca_dir) },
+	{ "client_cert", CONF_PATH, A(client_cert) },
+	{ "client_key", CONF_PATH, A(client_key) },
+	{ "user", CONF_STRING, A(user) },
+	{ "password", CONF_STRING, A(password), .max = SECRET_MAX },
+	{ "password_file", CONF_PATH, A(password_file) },
+	{ "password_command", CONF_STRING, A(password_command), .max = 4096 },
+	{ "auth", CONF_CHOICE, A(auth), "auto", .choices = "auto plain login xoauth2 oauthbearer" },
+	{ "allow_plaintext_auth", CONF_BOOL, A(allow_plaintext_auth), "false" },
+	{ "connections", CONF_INT, A(connections), "10", 1, 1000 },
+	{ "messages_per_connection", CONF_INT, A(messages_per_connection), "100", 1, 1000000 },
+	{ "ttl", CONF_DURATION, A(ttl), "5m", 0, DAY },
+	{ "timeouts.connect", CONF_DURATION, A(timeouts.connect), "30s", SECOND, HOUR },
+	{ "timeouts.greeting", CONF_DURATION, A(timeouts.greeting), "5m", SECOND, HOUR },
+	{ "timeouts.command", CONF_DURATION, A(timeouts.command), "5m", SECOND, HOUR },
+	{ "timeouts.data", CONF_DURATION, A(timeouts.data), "2m", SECOND, HOUR },
+	{ "timeouts.body", CONF_DURATION, A(timeouts.body), "3m", SECOND, HOUR },
+	{ "timeouts.dot", CONF_DURATION, A(timeouts.dot), "10m", SECOND, HOUR },
+	{ "force_8bit", CONF_BOOL, A(force_8bit), "false" },
+	{ "dsn_notify", CONF_STRINGS, A(dsn_words), .choices = "never success failure delay" },
+	{ "dsn_return", CONF_CHOICE, A(dsn_return), "default", .choices = "default full headers" },
+	{ "from", CONF_STRING, A(from) },
+	{ "from_name", CONF_STRING, A(from_name) },
+	{ "maildir", CONF_PATH, A(maildir) },
+	{ "retry", CONF_DURATIONS, A(retry), "1m, 5m, 15m, 1h, 2h, 4h", SECOND, 30 * DAY },
+	{ "retry_jitter", CONF_INT, A(retry_jitter), "10", 0, 100 },
+	{ "expires", CONF_DURATION, A(expires), "5d", SECOND, 365 * DAY },
+	{ "max_attempts", CONF_INT, A(max_attempts), "0", 0, 1000000 },
+	{ "uncertain", CONF_CHOICE, A(uncertain), "retry", .choices = "retry hold fail" },
+	{ "limit_per_minute", CONF_INT, A(limit_per_minute), "0", 0, INT32_MAX },
+	{ "limit_per_hour", CONF_INT, A(limit_per_hour), "0", 0, INT32_MAX },
+	{ "limit_per_day", CONF_INT, A(limit_per_day), "0", 0, INT32_MAX },
+	{ "limit_behavior", CONF_CHOICE, A(limit_behavior), "defer", .choices = "defer reject" },
+	{ "batch_size", CONF_INT, A(batch_size), "0", 0, INT32_MAX },
+	{ "min_interval_seconds", CONF_DURATION, A(min_interval), "0", 0, DAY },
+	{ 0 },
+};
+
+bool
+account_id_valid(const char *id)
+{
+	size_t n = strlen(id);
+
+	for (const char *p = id; *p != '\0'; p++) {
+		if (!isalnum((unsigned char)*p) && strchr("-_.@", *p) == NULL)
+			return false;
+	}
+	return n > 0 && n <= ACCOUNT_ID_MAX && *id != '.';
+}
+
+bool
+account_has_credentials(const struct account *a)
+{
+	return a->user != NULL;
+}
+
+/* As it is written: what a name resolves to may change until it is used. */
+static bool
+is_loopback(const char *host)
+{
+	return strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
+	    strcmp(host, "::1") == 0;
+}
+
+static int
+check_host(const struct account *a, struct err *err)
+{
+	if (a->host == NULL)
+		return err_set(err, EX_CONFIG, "host: expected the server's name or address");
+	for (const char *p = a->host; *p != '\0'; p++) {
+		if (isspace((unsigned char)*p) || strchr("/@?#%\\[]", *p) != NULL)
+			return err_set(err, EX_CONFIG,
+			    "host: expected a name or address alone, found \"%s\"", a->host);
+	}
+	return 0;
+}
+
+static int
+check_credentials(const struct account *a, struct err *err)
+{
+	int sources =
+	    (a->password != NULL) + (a->password_file != NULL) + (a->password_command != NULL);
+
+	if (sources > 1)
+		return err_set(err, EX_CONFIG,
+		    "expected one of password, password_file and password_command");
+	if (a->user != NULL && sources == 0)
+		return err_set(err, EX_CONFIG,
+		    "user: expected password, password_file or password_command with it");
+	if (a->user == NULL && sources > 0)
+		return err_set(err, EX_CONFIG, "user: expected, as there is a password");
+	if (a->client_key != NULL && a->client_cert == NULL)
+		return err_set(err, EX_CONFIG, "client_key: expected client_cert with it");
+	return 0;
+}
+
+/* What protects the connection.  Without a word about it, credentials demand TLS. */
+static int
+settle_tls(struct account *a, struct err *err)
+{
+	static const enum account_tls by_starttls[] = { ACCOUNT_STARTTLS_REQUIRED,
+		ACCOUNT_STARTTLS_TRY, ACCOUNT_TLS_NEVER };
+	bool exposed =
+	    account_has_credentials(a) && !a->allow_plaintext_auth && !is_loopback(a->host);
+
+	if (a->use_tls == 1 && a->starttls != CONF_UNSET)
+		return err_set(err, EX_CONFIG,
+		    "starttls: does not go with use_tls = true (TLS from the first byte)");
+	if (a->port == 0)
+		a->port = a->use_tls == 1 ? 465 : 587;
+	if (a->use_tls == 1 ||
+	    (a->use_tls == CONF_UNSET && a->starttls == CONF_UNSET && a->port == 465))
+		a->tls = ACCOUNT_TLS_IMPLICIT;
+	else if (a->starttls != CONF_UNSET)
+		a->tls = by_starttls[a->starttls];
+	else
+		a->tls = exposed ? ACCOUNT_STARTTLS_REQUIRED : ACCOUNT_STARTTLS_TRY;
+	if (exposed && (a->tls == ACCOUNT_STARTTLS_TRY || a->tls == ACCOUNT_TLS_NEVER))
+		return err_set(err, EX_CONFIG,
+		    "starttls: the password could cross the network in clear: expected "
+		    "\"required\", "
+		    "or allow_plaintext_auth = true");
+	return 0;
+}
+
+/* "failure", "delay" become "FAILURE,DELAY". */
+static int
+settle_dsn(struct account *a, struct err *err)
+{
+	AUTO_BUF struct buf words = BUF_INIT(64);
+
+	for (size_t i = 0; i < a->dsn_words.n; i++) {
+		if (strcmp(a->dsn_words.v[i], "never") == 0 && a->dsn_words.n > 1)
+			return err_set(err, EX_CONFIG, "dsn_notify: expected \"never\" alone");
+		if (buf_addf(&words, "%s%s", i > 0 ? "," : "", a->dsn_words.v[i]) < 0)
+			return err_set(err, EX_CONFIG, "dsn_notify: expected each word once");
+	}
+	for (size_t i = 0; i < words.len; i++)
+		words.s[i] = (char)toupper((unsigned char)words.s[i]);
+	if (words.len > 0)
+		a->dsn_notify = xstrdup(words.s);
+	return 0;
+}
+
+int
+account_check(void *account, const char *place, struct err *err)
+{
+	struct account *a = account;
+
+	account_release(a);
+	a->place = xstrdup(place);
+	if (a->id == NULL)
+		return err_set(err, EX_CONFIG, "id: expected one for each account");
+	if (!account_id_valid(a->id))
+		return err_set(err, EX_CONFIG,
+		    "id: expected letters, digits, - _ . @ and no dot first, found \"%s\"", a->id);
+	if (a->transport == ACCOUNT_SMTP &&
+	    (check_host(a, err) < 0 || check_credentials(a, err) < 0 || settle_tls(a, err) < 0))
+		return -1;
+	return settle_dsn(a, err);
+}
+
+void
+account_release(void *account)
+{
+	struct account *a = account;
+
+	free(a->place);
+	free(a->dsn_notify);
+	a->place = a->dsn_notify = NULL;
+}

@@ -1,0 +1,275 @@
+#include "policy/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "policy/settings_private.h"
+
+#define S(member) CONF_AT(struct settings, member)
+#define DAY (24 * 3600 * USEC)
+#define YEAR (365 * DAY)
+#define KIB INT64_C(1024)
+#define GIB (KIB * KIB * KIB)
+#define ACCOUNTS_MAX 1000
+
+static int check_host_name(void *value, const char *place, struct err *err);
+static int check_directories(void *value, const char *place, struct err *err);
+
+const struct conf_item settings_schema[] = {
+	{ "spool", CONF_PATH, S(spool), .max = 1000 },
+	{ "queue.retention", CONF_DURATION, S(queue.retention), "7d", 0, 10 * YEAR },
+	{ "queue.dedup_retention", CONF_DURATION, S(queue.dedup_retention), "7d", 0, 10 * YEAR },
+	{ "queue.min_free_space", CONF_SIZE, S(queue.min_free_bytes), "64 MiB", 0, INT64_MAX },
+	{ "queue.min_free_inodes", CONF_INT, S(queue.min_free_inodes), "1000", 0, INT64_MAX },
+	{ "queue.max_message_size", CONF_SIZE, S(queue.max_message_size), "64 MiB", KIB, GIB },
+	{ "queue.allow_network_fs", CONF_BOOL, S(queue.allow_network_fs), "false" },
+	{ "delivery.default_accounts", CONF_STRINGS, S(delivery.default_accounts),
+	    .max = ACCOUNT_ID_MAX },
+	{ "delivery.jobs", CONF_INT, S(delivery.jobs), "10", 1, 1000 },
+	{ "delivery.from", CONF_STRING, S(delivery.from) },
+	{ "delivery.hostname", CONF_STRING, S(delivery.hostname), .max = 255,
+	    .check = check_host_name },
+	{ "delivery.qualify_domain", CONF_STRING, S(delivery.qualify_domain), .max = 255,
+	    .check = check_host_name },
+	{ "attachments.allow", CONF_STRINGS, S(attachments.allow) },
+	{ "attachments.paths", CONF_STRINGS, S(attachments.paths), .check = check_directories },
+	{ "attachments.max_size", CONF_SIZE, S(attachments.max_size), "64 MiB", 1, GIB },
+	{ "server.listen", CONF_STRING, S(server.listen), "127.0.0.1", .max = 255 },
+	{ "server.port", CONF_INT, S(server.port), "8000", 1, 65535 },
+	{ "server.api_token", CONF_STRING, S(server.api_token) },
+	{ "scheduler.timezone", CONF_STRING, S(scheduler.timezone), .max = 255 },
+	{ "scheduler.outside_rules", CONF_CHOICE, S(scheduler.outside_rules), "minute",
+	    .choices = "minute wait" },
+	{ "fetch.url", CONF_STRING, S(fetch.url), .max = 8192 },
+	{ "sync.url", CONF_STRING, S(sync.url), .max = 8192 },
+	{ "sync.user", CONF_STRING, S(sync.user) },
+	{ "sync.password", CONF_STRING, S(sync.password) },
+	{ "sync.token", CONF_STRING, S(sync.token), .max = 8192 },
+	{ "sync.batch_size", CONF_INT, S(sync.batch_size), "100", 1, 10000 },
+	{ "sync.max_attempts", CONF_INT, S(sync.max_attempts), "10", 1, 1000000 },
+	{ "sync.retention", CONF_DURATION, S(sync.retention), "7d", 0, 10 * YEAR },
+	{ "sync.when_idle", CONF_BOOL, S(sync.when_idle), "true" },
+	{ "accounts", CONF_GROUPS, S(accounts), .items = account_schema,
+	    .element_size = sizeof(struct account), .check = account_check,
+	    .release = account_release },
+	{ 0 },
+};
+
+static int
+check_host_name(void *value, const char *place, struct err *err)
+{
+	const char *name = *(char **)value;
+
+	(void)place;
+	if (name != NULL && !settings_is_host_name(name))
+		return err_set(err, EX_CONFIG, "expected a host's name, found \"%s\"", name);
+	return 0;
+}
+
+static int
+check_directories(void *value, const char *place, struct err *err)
+{
+	const struct strings *paths = value;
+
+	(void)place;
+	for (size_t i = 0; i < paths->n; i++) {
+		if (*paths->v[i] != '/')
+			return err_set(err, EX_CONFIG,
+			    "expected directories that start with /, found %s", paths->v[i]);
+	}
+	return 0;
+}
+
+size_t
+settings_n_accounts(const struct settings *s)
+{
+	return s->accounts.n;
+}
+
+const struct account *
+settings_account_at(const struct settings *s, size_t i)
+{
+	return (const struct account *)s->accounts.v + i;
+}
+
+const struct account *
+settings_account(const struct settings *s, const char *id)
+{
+	for (size_t i = 0; i < s->accounts.n; i++) {
+		const struct account *a = settings_account_at(s, i);
+
+		if (strcmp(a->id, id) == 0)
+			return a;
+	}
+	return NULL;
+}
+
+static int
+check_ids(const struct settings *s, struct err *err)
+{
+	if (s->accounts.n > ACCOUNTS_MAX)
+		return err_set(err, EX_CONFIG, "%s: accounts: expected at most %d of them", s->file,
+		    ACCOUNTS_MAX);
+	for (size_t i = 0; i < s->accounts.n; i++) {
+		const struct account *a = settings_account_at(s, i);
+		const struct account *first = settings_account(s, a->id);
+
+		if (first != a)
+			return err_set(err, EX_CONFIG, "%s: accounts: id \"%s\" is taken at %s",
+			    a->place, a->id, first->place);
+	}
+	for (size_t i = 0; i < s->delivery.default_accounts.n; i++) {
+		if (settings_account(s, s->delivery.default_accounts.v[i]) == NULL)
+			return err_set(err, EX_CONFIG,
+			    "%s: delivery.default_accounts: there is no account \"%s\"", s->file,
+			    s->delivery.default_accounts.v[i]);
+	}
+	return 0;
+}
+
+/* An empty variable is none. */
+static const char *
+environment(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value != NULL && *value != '\0' ? value : NULL;
+}
+
+struct variable {
+	const char *name, *path;
+};
+
+static int
+take_variables(const struct variable *list, size_t n, const struct conf_item *schema, void *target,
+    struct err *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		const char *value = environment(list[i].name);
+		char place[64];
+
+		snprintf(place, sizeof place, "environment variable %s", list[i].name);
+		if (value != NULL && conf_set(schema, target, list[i].path, value, place, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static const struct conf_item *
+accounts_item(void)
+{
+	const struct conf_item *item = settings_schema;
+
+	while (item->type != CONF_GROUPS)
+		item++;
+	return item;
+}
+
+/* An account that stands in no file. */
+static struct account *
+add_account(struct settings *s, const char *id)
+{
+	struct account *a = conf_groups_add(accounts_item(), &s->accounts);
+
+	a->id = xstrdup(id);
+	return a;
+}
+
+static int
+add_environment_account(struct settings *s, struct err *err)
+{
+	static const struct variable list[] = {
+		{ "SMTP_HOST", "host" },
+		{ "SMTP_PORT", "port" },
+		{ "SMTP_USER", "user" },
+		{ "SMTP_PASSWORD", "password" },
+		{ "SMTP_USE_TLS", "use_tls" },
+	};
+	static const char place[] = "environment variables SMTP_*";
+	struct account *a;
+
+	if (environment("SMTP_HOST") == NULL || settings_account(s, "default") != NULL)
+		return 0;
+	a = add_account(s, "default");
+	if (take_variables(list, sizeof list / sizeof *list, account_schema, a, err) < 0)
+		return -1;
+	if (account_check(a, place, err) < 0)
+		return err_prefix(err, "%s", place);
+	return 0;
+}
+
+static int
+load(struct settings *s, const char *file, struct err *err)
+{
+	static const struct variable list[] = {
+		{ "API_TOKEN", "server.api_token" },
+		{ "HOST", "server.listen" },
+		{ "PORT", "server.port" },
+		{ "FETCH_URL", "fetch.url" },
+		{ "TIMEZONE", "scheduler.timezone" },
+	};
+
+	conf_defaults(settings_schema, s);
+	if (take_variables(list, sizeof list / sizeof *list, settings_schema, s, err) < 0)
+		return -1;
+	s->file = settings_file(file);
+	if (s->file != NULL && conf_load(s->file, settings_schema, s, err) < 0)
+		return -1;
+	if (add_environment_account(s, err) < 0)
+		return -1;
+	if (s->accounts.n == 0) {
+		struct account *a = add_account(s, "capture");
+
+		a->transport = ACCOUNT_CAPTURE;
+		if (account_check(a, "built in", err) < 0)
+			return -1;
+	}
+	if (s->delivery.hostname == NULL)
+		s->delivery.hostname = settings_hostname();
+	return check_ids(s, err);
+}
+
+int
+settings_load(struct settings *s, const char *file, struct err *err)
+{
+	memset(s, 0, sizeof *s);
+	if (load(s, file, err) == 0)
+		return 0;
+	settings_release(s);
+	return -1;
+}
+
+void
+settings_release(struct settings *s)
+{
+	conf_release(settings_schema, s);
+	free(s->file);
+	s->file = NULL;
+}
+
+int
+settings_resolve(const struct settings *s, const char *name, const struct account **ret, size_t max,
+    struct err *err)
+{
+	const struct strings *defaults = &s->delivery.default_accounts;
+	const struct account *one;
+	size_t n = defaults->n < max ? defaults->n : max;
+
+	if (name != NULL && *name != '\0' && strcmp(name, "default") != 0) {
+		one = settings_account(s, name);
+		if (one == NULL)
+			return err_set(err, EX_CONFIG, "there is no account \"%s\"", name);
+	} else if (defaults->n > 0) {
+		for (size_t i = 0; i < n; i++)
+			ret[i] = settings_account(s, defaults->v[i]);
+		return (int)n;
+	} else {
+		one = settings_account(s, "default");
+		if (one == NULL)
+			one = settings_account_at(s, 0);
+	}
+	ret[0] = one;
+	return 1;
+}

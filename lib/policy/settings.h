@@ -1,0 +1,104 @@
+/*
+ * All that mailq.conf and the environment say, in one struct.  In order of weight: the file, then
+ * the environment variables of mailq's forerunner (API_TOKEN HOST PORT SMTP_HOST SMTP_PORT SMTP_USER
+ * SMTP_PASSWORD SMTP_USE_TLS FETCH_URL TIMEZONE), then the defaults.
+ *
+ *	AUTO_SETTINGS struct settings settings = { 0 };
+ *	if (settings_load(&settings, options.common.config, &err) < 0 ||
+ *	    settings_spool(&settings, options.common.spool, &path, &err) < 0)
+ *		return err_print(&err);
+ */
+#ifndef POLICY_SETTINGS_H
+#define POLICY_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/auto.h"
+#include "base/conf.h"
+#include "base/err.h"
+#include "policy/account.h"
+
+struct settings {
+	char *file; /* the file that was read; NULL: none */
+
+	char *spool; /* NULL: not set; see settings_spool */
+	struct {
+		int64_t retention; /* microseconds that finished messages' history is kept */
+		int64_t
+		    dedup_retention; /* microseconds that the id of a finished message is known */
+		int64_t min_free_bytes; /* adders refuse below these */
+		int64_t min_free_inodes;
+		int64_t max_message_size; /* bytes, of a message as it is queued */
+		bool allow_network_fs;
+	} queue;
+	struct {
+		struct strings default_accounts;
+		int64_t jobs;	/* connections at once, all accounts together */
+		char *from;	/* the sender where neither message nor account name one; NULL */
+		char *hostname; /* for EHLO and Message-ID; never NULL after settings_load */
+		char *qualify_domain; /* for addresses without a domain; NULL: the hostname */
+	} delivery;
+	struct {
+		struct strings allow; /* hosts and networks that attachments may come from */
+		struct strings paths; /* directories that files may be attached from by JSON */
+		int64_t max_size;     /* bytes, each */
+	} attachments;
+	struct {
+		char *listen;
+		int64_t port;
+		char *api_token;
+	} server;
+	struct {
+		char *timezone;
+		int outside_rules; /* 0 "minute", 1 "wait" */
+	} scheduler;
+	struct {
+		char *url;
+	} fetch;
+	struct {
+		char *url, *user, *password, *token;
+		int64_t batch_size, max_attempts;
+		int64_t retention; /* microseconds */
+		bool when_idle;
+	} sync;
+
+	struct conf_groups accounts; /* struct account; as configured, then built in ones */
+};
+
+/* The table of mailq.conf; ends with an empty entry.  Accounts' settings: account_schema. */
+extern const struct conf_item settings_schema[];
+
+/*
+ * Reads everything.  file: that of -c, or NULL for $MAILQ_CONFIG, else the user's own
+ * ($XDG_CONFIG_HOME/mailq/mailq.conf or ~/.config/mailq/mailq.conf), else the system's: the first
+ * that exists, and none is fine; a file that was named must exist.  0, or -1 with err: EX_CONFIG,
+ * EX_NOINPUT, EX_NOPERM.
+ */
+int settings_load(struct settings *s, const char *file, struct err *err);
+void settings_release(struct settings *s);
+#define AUTO_SETTINGS AUTO(settings_release)
+
+/*
+ * Where the spool is: option (-s; NULL where not given), $MAILQ_SPOOL, the configuration, then
+ * /var/spool/mailq for root, $XDG_STATE_HOME/mailq or ~/.local/state/mailq for a user.  An absolute
+ * path, to be freed, in *ret_path; nothing is made.  0, or -1 with err (EX_CONFIG).
+ */
+int settings_spool(const struct settings *s, const char *option, char **ret_path, struct err *err);
+
+size_t settings_n_accounts(const struct settings *s);
+const struct account *settings_account_at(const struct settings *s, size_t i);
+/* The account with this id, NULL where there is none. */
+const struct account *settings_account(const struct settings *s, const char *id);
+
+/*
+ * The accounts to try in turn for a message's account name.  NULL, "" and "default": those of
+ * delivery.default_accounts, else the account "default", else the first one configured, else the
+ * built-in "capture".  Fills ret (room for max) and returns how many (>= 1), or -1 with err
+ * (EX_CONFIG) where the name is not known.
+ */
+int settings_resolve(const struct settings *s, const char *name, const struct account **ret,
+    size_t max, struct err *err);
+
+#endif

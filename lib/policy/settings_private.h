@@ -1,0 +1,18 @@
+/* Where things are on this machine; settings_place.c for settings.c. */
+#ifndef POLICY_SETTINGS_PRIVATE_H
+#define POLICY_SETTINGS_PRIVATE_H
+
+#include <stdbool.h>
+
+/* The configuration file to read (see settings_load), to be freed; NULL where there is none. */
+char *settings_file(const char *option);
+
+/* The host's full name, to be freed, never NULL.  Asks no name server: a program that queues a
+ * message must not wait for one. */
+char *settings_hostname(void);
+
+/* True for letters, digits, hyphens and dots, neither of the two first: what can stand in EHLO and
+ * in a Message-ID. */
+bool settings_is_host_name(const char *name);
+
+#endif

@@ -1,0 +1,180 @@
+/* spool/queue: what is due, in which order. */
+#include "base/clock.h"
+#include "base/fs.h"
+#include "spool/draft.h"
+#include "spool/queue.h"
+#include "unit.h"
+
+static void
+open_spool(struct spool *spool, const char *name)
+{
+	struct spool_options options = { 0 };
+	struct err err = ERR_INIT;
+	char path[4096];
+
+	snprintf(path, sizeof path, "%s/%s", unit_tmpdir(), name);
+	if (spool_open(spool, path, &options, &err) < 0) {
+		fprintf(stderr, "%s\n", err.msg);
+		exit(2);
+	}
+}
+
+static void
+add_to(struct draft *draft, const char *id, const char *account, const char *batch, int priority,
+    int64_t due)
+{
+	static char recipient[] = "b@example.org";
+	char *recipients[] = { recipient };
+	struct text_facts facts = { 0 };
+	struct err err = ERR_INIT;
+	struct record record = { .id = (char *)(uintptr_t)id, .account = (char *)(uintptr_t)account,
+		.batch = (char *)(uintptr_t)batch, .priority = priority, .due = due,
+		.sender = recipient, .recipients = recipients, .recipient_count = 1 };
+
+	CHECK_INT(draft_message_begin(draft, &record, &err), 0);
+	CHECK_INT(draft_write(draft, "X: y\r\n\r\n", 8, &err), 0);
+	CHECK_INT(draft_message_end(draft, &facts, &err), 0);
+}
+
+static void
+commit(struct draft *draft)
+{
+	struct err err = ERR_INIT;
+
+	CHECK_INT(draft_commit(draft, &err), 0);
+	CHECK_STR(err.msg, "");
+	draft_end(&draft);
+}
+
+static void
+add_one(struct spool *spool, const char *id, const char *account, const char *batch, int priority,
+    int64_t due)
+{
+	struct draft *draft = draft_begin(spool);
+
+	add_to(draft, id, account, batch, priority, due);
+	commit(draft);
+}
+
+/* The ids of all that is due at now, in order, with spaces between. */
+static const char *
+due_ids(const struct spool *spool, int64_t now, char *ret, size_t size)
+{
+	struct lane_list lanes;
+	struct err err = ERR_INIT;
+	struct queue *queue;
+	struct queue_entry entry;
+	size_t n = 0;
+
+	ret[0] = '\0';
+	CHECK_INT(queue_lanes(spool, &lanes, &err), 0);
+	queue = queue_open(spool, (const char *const *)lanes.names, lanes.count, now, &err);
+	CHECK(queue != NULL);
+	while (queue != NULL && queue_next(queue, &entry, &err) > 0)
+		n += (size_t)snprintf(ret + n, size - n, "%s%s", n > 0 ? " " : "", entry.name.id);
+	queue_close(&queue);
+	lane_list_release(&lanes);
+	return ret;
+}
+
+TEST(priority_then_arrival_across_lanes_and_batches)
+{
+	struct spool spool;
+	struct draft *draft;
+	int64_t now = clock_now();
+	char ids[1000];
+
+	open_spool(&spool, "order");
+	add_one(&spool, "low-1", "a", NULL, 3, 0);
+	add_one(&spool, "mid-1", "a", NULL, 2, 0);
+	draft = draft_begin(&spool);
+	add_to(draft, "mid-2", "b", "campaign", 2, 0);
+	add_to(draft, "high-1", "a", NULL, 1, 0);
+	add_to(draft, "mid-3", "a", NULL, 2, 0);
+	commit(draft);
+	add_one(&spool, "mid-4", "b", NULL, 2, 0);
+	add_one(&spool, "now-1", "b", NULL, 0, 0);
+	CHECK_STR(due_ids(&spool, now + 60 * USEC, ids, sizeof ids),
+	    "now-1 high-1 mid-1 mid-2 mid-3 mid-4 low-1");
+	spool_close(&spool);
+}
+
+TEST(nothing_before_its_time)
+{
+	struct spool spool;
+	int64_t now = clock_now();
+	char ids[1000];
+
+	open_spool(&spool, "time");
+	add_one(&spool, "in-10s", "a", NULL, 2, now + 10 * USEC);
+	add_one(&spool, "in-1h", "a", NULL, 2, now + 3600 * USEC);
+	add_one(&spool, "at-once", "a", NULL, 2, 0);
+	CHECK_STR(due_ids(&spool, now + 5 * USEC, ids, sizeof ids), "at-once");
+	CHECK_STR(due_ids(&spool, now + 10 * USEC - 1, ids, sizeof ids), "at-once");
+	CHECK_STR(due_ids(&spool, now + 10 * USEC, ids, sizeof ids), "at-once in-10s");
+	CHECK_STR(due_ids(&spool, now + 3600 * USEC, ids, sizeof ids), "at-once in-10s in-1h");
+	spool_close(&spool);
+}
+
+/* Batches interleaved with single messages keep the order of arrival: a bucket of its own and the
+ * shared one are merged name by name. */
+TEST(batches_and_singles_in_order_of_arrival)
+{
+	struct spool spool;
+	struct lane_list lanes;
+	struct err err = ERR_INIT;
+	struct queue *queue;
+	struct queue_entry entry;
+	int64_t last = 0, total = 0;
+	char id[32];
+
+	open_spool(&spool, "merge");
+	for (int round = 0; round < 6; round++) {
+		struct draft *draft = draft_begin(&spool);
+
+		for (int i = 0; i < 100; i++) {
+			snprintf(id, sizeof id, "b%d-%d", round, i);
+			add_to(draft, id, "a", NULL, 2, 0);
+		}
+		commit(draft);
+		snprintf(id, sizeof id, "s%d", round);
+		add_one(&spool, id, "a", NULL, 2, 0);
+	}
+	CHECK_INT(queue_lanes(&spool, &lanes, &err), 0);
+	queue = queue_open(&spool, (const char *const *)lanes.names, lanes.count,
+	    clock_now() + USEC, &err);
+	while (queue_next(queue, &entry, &err) > 0) {
+		CHECK(entry.name.due > last);
+		last = entry.name.due;
+		total++;
+	}
+	CHECK_INT(total, 606);
+	queue_close(&queue);
+	lane_list_release(&lanes);
+	spool_close(&spool);
+}
+
+/* A lane or bucket whose last rename was lost by a crash is read like any other. */
+TEST(unsettled_directories_are_read)
+{
+	struct spool spool;
+	AUTO_FD int lane = -1;
+	char ids[1000];
+	struct bucket_name bucket = { .priority = 2, .start = bucket_start(clock_now()) };
+	char settled[BUCKET_SIZE], hidden[BUCKET_SIZE];
+
+	open_spool(&spool, "unsettled");
+	add_one(&spool, "one", "a", NULL, 2, 0);
+	lane = fs_open_dir(spool.states[STATE_WAITING], "a");
+	bucket_name_format(&bucket, settled);
+	bucket.unsettled = true;
+	token_make(bucket.token);
+	bucket_name_format(&bucket, hidden);
+	CHECK_INT(renameat(lane, settled, lane, hidden), 0);
+	CHECK_INT(renameat(spool.states[STATE_WAITING], "a", spool.states[STATE_WAITING],
+	    ".a~1732170240.123456.abcdefgh"), 0);
+	CHECK_STR(due_ids(&spool, clock_now() + USEC, ids, sizeof ids), "one");
+	spool_close(&spool);
+}
+
+UNIT_MAIN()
