@@ -1,0 +1,28 @@
+/* What an operator does to messages by hand.  Each is one atomic step and a line in a log. */
+#ifndef SPOOL_ACT_H
+#define SPOOL_ACT_H
+
+#include "spool/walk.h"
+
+enum act {
+	ACT_HOLD,    /* waiting, deferred, uncertain, failed -> held */
+	ACT_RELEASE, /* held, uncertain -> waiting */
+	ACT_RETRY,   /* deferred, uncertain, failed, held -> waiting, due now */
+	ACT_DELETE,  /* any but claimed -> gone, and its id is forgotten */
+};
+
+struct act_result {
+	uint64_t done;
+	uint64_t claimed;   /* being delivered at this moment: not touched */
+	uint64_t unfit;	    /* in a state that the act does not go with (hold a held one) */
+	char **missing;	    /* of filter->ids: found nowhere; plain ids */
+	size_t missing_count;
+};
+
+/* Acts on every message that passes the filter.  Renames and log lines are synced before it
+ * returns.  -1 with err where it had to stop; what was done is done, and counted. */
+int act(struct spool *spool, enum act what, const struct walk_filter *filter,
+    struct act_result *ret, struct err *err);
+void act_result_release(struct act_result *result);
+
+#endif

@@ -1,0 +1,82 @@
+/*
+ * Putting messages in.  A draft is a file in tmp/ that holds one message or many, each a record and
+ * its text; commit makes all of them durable and visible, or none where it fails.
+ *
+ *	draft_begin(&draft, spool)
+ *	for each message
+ *		draft_message_begin(draft, &record, &err)
+ *		draft_write(draft, bytes, n, &err)	any number of times
+ *		draft_message_end(draft, &facts, &err)	or draft_message_drop(draft)
+ *	draft_commit(draft, &err)			then draft_result(draft, i) for each
+ *	draft_end(&draft)				rolls back what was not committed
+ *
+ * Commit is: write; fsync; link the names in a private directory; take the ids; fsync; rename into
+ * the queue; fsync of the directories.  A draft of one message takes a shorter way: its file is
+ * itself renamed into the queue.  What a crash leaves is rolled back by draft_recover(): a name
+ * still in tmp/ was never acknowledged.
+ */
+#ifndef SPOOL_DRAFT_H
+#define SPOOL_DRAFT_H
+
+#include "spool/record.h"
+#include "spool/spool.h"
+
+#define DRAFT_MESSAGES 1000		     /* after so many messages, or bytes, */
+#define DRAFT_BYTES (8u * 1024 * 1024)	     /* draft_is_full() */
+
+struct draft;
+
+enum draft_result {
+	DRAFT_OPEN,	 /* not committed yet */
+	DRAFT_QUEUED,	 /* on disk, synced, visible */
+	DRAFT_DUPLICATE, /* its id was known already; nothing was queued */
+};
+
+struct draft *draft_begin(struct spool *spool);
+
+/*
+ * Begins a message.  record is read, not kept; its id may be NULL (one is made up) and its created
+ * 0 (now).  EX_DATAERR names the field that is wrong; the draft is as before.
+ */
+int draft_message_begin(struct draft *draft, const struct record *record, struct err *err);
+/* The next n bytes of the text: CRLF line ends, as it will be sent. */
+int draft_write(struct draft *draft, const void *bytes, size_t n, struct err *err);
+/* Ends the text.  Of facts, only eight_bit and smtputf8 are read.  EX_DATAERR for an empty text. */
+int draft_message_end(struct draft *draft, const struct text_facts *facts, struct err *err);
+/* Forgets the message that was begun last and all that was written of it. */
+void draft_message_drop(struct draft *draft);
+
+/* How many messages it holds (ended ones), and whether it is time to commit. */
+size_t draft_count(const struct draft *draft);
+bool draft_is_full(const struct draft *draft);
+/* The id (plain text) and the fate of message i. */
+const char *draft_id(const struct draft *draft, size_t i);
+enum draft_result draft_result(const struct draft *draft, size_t i);
+
+/* 0 when every message is queued durably or known as a duplicate; else nothing is, and err says
+ * why: EX_TEMPFAIL (space, or another process holds an id at this moment), EX_IOERR. */
+int draft_commit(struct draft *draft, struct err *err);
+/* Frees; rolls back unless committed.  Accepts NULL; for AUTO() too. */
+void draft_end(struct draft **draft);
+
+/*
+ * Rolls back the drafts of dead processes (their locks are free): names still in tmp/ and the ids
+ * taken for them.  Linear in what they were writing.  Returns how many, or -1 with errno.
+ */
+int draft_recover(struct spool *spool);
+/* The same for one token.  1: rolled back; 0: it is not there any more (committed, or rolled back
+ * by others); -1 with errno, EWOULDBLOCK: its process lives, and did not end in wait_usec. */
+int draft_recover_one(struct spool *spool, const char *token, int64_t wait_usec);
+
+/* Takes an id for a draft: 1 taken, 0 known already, -1 err.  sibling is an id that this draft took
+ * before (or NULL): the entry becomes another link to it and costs no inode. */
+int id_take(struct spool *spool, const char *id, const char *token, const char *sibling,
+    struct err *err);
+/* Gives an id up where token took it. */
+void id_give_up(struct spool *spool, const char *id, const char *token);
+/* Forgets an id, whoever took it. */
+int id_forget(struct spool *spool, const char *id);
+/* Whether it is known: 1 and the token under which it was taken; 0; -1 with errno. */
+int id_lookup(struct spool *spool, const char *id, char token[TOKEN_SIZE]);
+
+#endif

@@ -1,0 +1,67 @@
+/* What draft.c, draft_publish.c and draft_recover.c share, and nobody else sees. */
+#ifndef SPOOL_DRAFT_PRIVATE_H
+#define SPOOL_DRAFT_PRIVATE_H
+
+#include "spool/draft.h"
+
+struct entry {
+	struct message_name name;
+	char lane[LANE_MAX + 1];
+	char *id; /* plain */
+	int64_t created;
+	size_t record_size;
+	uint64_t text_length;
+	size_t group;
+	enum state state;
+	bool made_up; /* its id */
+	enum draft_result result;
+};
+
+struct draft {
+	struct spool *spool;
+	char token[TOKEN_SIZE];
+	int fd;		    /* tmp/TOKEN, locked; -1 until something is written */
+	uint64_t flushed;   /* bytes in the file */
+	struct buf pending; /* bytes behind them */
+	struct entry *entries;
+	size_t count, room;
+	bool writing; /* entries[count] has begun and not ended */
+	bool committed;
+	int64_t last_created;
+	struct checksum *sum;
+};
+
+/* Messages of a draft that go into the same bucket. */
+struct group {
+	enum state state;
+	const char *lane;
+	int priority;
+	int64_t span;  /* start of the shared bucket for deferred ones; else 0 */
+	int64_t start; /* the earliest due among them */
+	size_t queued;
+	int fd;	      /* tmp/TOKEN.d/N while it is private, then the same directory in the queue */
+	int lane_fd;
+};
+
+#define PRIVATE_SUFFIX ".d"
+#define PRIVATE_SIZE (TOKEN_SIZE + 2)
+
+/* The directory tmp/TOKEN.d, in which the names of a draft of many stand until it is committed. */
+void draft_private_name(const char *token, char ret[PRIVATE_SIZE]);
+
+int draft_publish_one(struct draft *draft, struct err *err);
+int draft_publish_many(struct draft *draft, struct err *err);
+
+/*
+ * Links each message's private name, then takes its id: so an id that was taken has its name in
+ * tmp/ until the group is published, and that is how a recovery finds it.  Sets the result of
+ * duplicates, the groups' numbers of queued messages, and which id directories were touched.
+ */
+int draft_link(struct draft *draft, struct group *groups, unsigned int *ret_shards,
+    struct err *err);
+
+/* Takes back what of this draft was not published: its names in tmp/, the ids taken for them and
+ * the file.  The caller holds the lock on fd. */
+void draft_roll_back(struct spool *spool, const char *token, int fd);
+
+#endif

@@ -1,0 +1,247 @@
+/* The commit of a draft: from tmp/ into the queue.  The order of the steps is what draft_recover()
+ * relies on; the comments say which crash leaves what. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "spool/draft_private.h"
+
+/* A group of fewer messages goes into a shared bucket; a larger one becomes a bucket of its own. */
+#define OWN_BUCKET_MIN 64
+
+static int
+sync_id_dirs(struct spool *spool, unsigned int shards, struct err *err)
+{
+	for (unsigned int i = 0; i < ID_SHARDS; i++)
+		if ((shards & 1u << i) && fsync(spool->ids[i]) < 0)
+			return err_io(err, "spool %s: cannot sync the ids", spool->path);
+	return 0;
+}
+
+/*
+ * One message: its file is renamed into the queue.  A crash before the rename leaves tmp/TOKEN, and
+ * perhaps the id with TOKEN in it: both are rolled back.  After it, the message is in the queue.
+ */
+int
+draft_publish_one(struct draft *draft, struct err *err)
+{
+	struct spool *spool = draft->spool;
+	struct entry *entry = &draft->entries[0];
+	char text[NAME_SIZE];
+	int taken = 1;
+
+	if (!entry->made_up)
+		taken = id_take(spool, entry->name.id, draft->token, NULL, err);
+	if (taken < 0)
+		return -1;
+	if (taken == 0) {
+		entry->result = DRAFT_DUPLICATE;
+		return unlinkat(spool->tmp, draft->token, 0) < 0 ? err_io(err, "tmp/%s", draft->token)
+								 : 0;
+	}
+	message_name_format(&entry->name, text);
+	for (int attempt = 0;; attempt++) {
+		AUTO_FD int lane = spool_open_lane(spool, entry->state, entry->lane);
+		AUTO_FD int bucket = lane < 0 ? -1 : spool_open_bucket(lane, entry->name.priority,
+		    entry->name.due);
+
+		if (bucket < 0 && (errno != ENOENT || attempt == 100))
+			return err_io(err, "spool %s: cannot make a bucket", spool->path);
+		if (bucket < 0)
+			continue;
+		if (renameat(spool->tmp, draft->token, bucket, text) == 0) {
+			if (fsync(bucket) == 0)
+				break;
+			/* Refused, so it must not go out either, if it is not on its way by now. */
+			err_io(err, "spool %s: cannot sync a bucket", spool->path);
+			if (unlinkat(bucket, text, 0) == 0 && !entry->made_up)
+				id_give_up(spool, entry->name.id, draft->token);
+			return -1;
+		}
+		if (errno != ENOENT || attempt == 100)
+			return err_io(err, "spool %s: cannot queue a message", spool->path);
+	}
+	entry->result = DRAFT_QUEUED;
+	return entry->made_up ? 0 : sync_id_dirs(spool, 1u << spool_id_shard(entry->name.id), err);
+}
+
+static bool
+same_group(const struct group *group, const struct entry *entry)
+{
+	return group->state == entry->state && group->priority == entry->name.priority &&
+	    (entry->state == STATE_WAITING || group->span == bucket_start(entry->name.due)) &&
+	    strcmp(group->lane, entry->lane) == 0;
+}
+
+/* Sorts the entries into groups; returns how many. */
+static size_t
+make_groups(struct draft *draft, struct group **ret)
+{
+	struct group *groups = NULL;
+	size_t count = 0, last = 0;
+
+	for (size_t i = 0; i < draft->count; i++) {
+		struct entry *entry = &draft->entries[i];
+		size_t g = last;
+
+		/* Neighbours are mostly alike. */
+		if (count == 0 || !same_group(&groups[g], entry))
+			for (g = 0; g < count && !same_group(&groups[g], entry); g++)
+				;
+		if (g == count) {
+			groups = xreallocarray(groups, ++count, sizeof *groups);
+			groups[g] = (struct group){ .state = entry->state, .lane = entry->lane,
+				.priority = entry->name.priority,
+				.span = bucket_start(entry->name.due), .start = entry->name.due,
+				.fd = -1, .lane_fd = -1 };
+		}
+		if (entry->name.due < groups[g].start)
+			groups[g].start = entry->name.due;
+		entry->group = last = g;
+	}
+	*ret = groups;
+	return count;
+}
+
+static int
+make_private_dirs(struct draft *draft, int private, struct group *groups, size_t count,
+    struct err *err)
+{
+	char name[24];
+
+	for (size_t g = 0; g < count; g++) {
+		snprintf(name, sizeof name, "%zu", g);
+		if (mkdirat(private, name, 0700) < 0 ||
+		    (groups[g].fd = fs_open_dir(private, name)) < 0)
+			return err_io(err, "spool %s: cannot make a bucket", draft->spool->path);
+	}
+	return 0;
+}
+
+/* A large group becomes a bucket of its own by one rename of its directory. */
+static int
+publish_directory(struct draft *draft, int private, size_t number, struct group *group)
+{
+	struct bucket_name bucket = { .priority = group->priority, .start = group->start };
+	char from[24], to[BUCKET_SIZE];
+
+	snprintf(from, sizeof from, "%zu", number);
+	memcpy(bucket.token, draft->token, sizeof bucket.token);
+	bucket_name_format(&bucket, to);
+	if (fsync(group->fd) < 0 || renameat(private, from, group->lane_fd, to) < 0)
+		return -1;
+	return fsync(group->lane_fd);
+}
+
+/* A small one: each name is renamed into the shared bucket. */
+static int
+publish_names(struct draft *draft, size_t number, struct group *group)
+{
+	AUTO_FD int bucket = -1;
+	char text[NAME_SIZE];
+	int attempt = 0;
+
+	for (size_t i = 0; i < draft->count; i++) {
+		const struct entry *entry = &draft->entries[i];
+
+		if (entry->group != number || entry->result == DRAFT_DUPLICATE)
+			continue;
+		message_name_format(&entry->name, text);
+		for (;;) {
+			if (bucket < 0) {
+				bucket = spool_open_bucket(group->lane_fd, group->priority,
+				    entry->state == STATE_WAITING ? group->start : entry->name.due);
+				if (bucket < 0)
+					return -1;
+			}
+			if (renameat(group->fd, text, bucket, text) == 0)
+				break;
+			if (errno != ENOENT || ++attempt == 100)
+				return -1;
+			auto_close_fd(&bucket); /* it was empty, and was removed */
+		}
+	}
+	return bucket < 0 ? 0 : fsync(bucket);
+}
+
+static int
+publish_groups(struct draft *draft, int private, struct group *groups, size_t count,
+    struct err *err)
+{
+	struct spool *spool = draft->spool;
+
+	for (size_t g = 0; g < count; g++) {
+		struct group *group = &groups[g];
+		int result;
+
+		if (group->queued == 0)
+			continue;
+		group->lane_fd = spool_open_lane(spool, group->state, group->lane);
+		if (group->lane_fd < 0)
+			return err_io(err, "spool %s: cannot make a lane", spool->path);
+		result = group->queued < OWN_BUCKET_MIN ? publish_names(draft, g, group)
+							: publish_directory(draft, private, g, group);
+		if (result < 0)
+			return err_io(err, "spool %s: cannot queue messages", spool->path);
+	}
+	return 0;
+}
+
+/* Removes what is empty now.  The file goes first: without it there is nothing to roll back. */
+static void
+remove_private(struct draft *draft, int private, const char *private_name, size_t groups)
+{
+	char name[24];
+
+	unlinkat(draft->spool->tmp, draft->token, 0);
+	for (size_t g = 0; g < groups; g++) {
+		snprintf(name, sizeof name, "%zu", g);
+		unlinkat(private, name, AT_REMOVEDIR);
+	}
+	unlinkat(draft->spool->tmp, private_name, AT_REMOVEDIR);
+}
+
+/*
+ * Many messages share the draft's file; each gets a name that says where it lies in it.  All names
+ * are made in tmp/TOKEN.d/, the ids are taken and synced, and then each group is renamed into the
+ * queue.  A crash leaves tmp/TOKEN and, in tmp/TOKEN.d/, just the names that were not published.
+ */
+int
+draft_publish_many(struct draft *draft, struct err *err)
+{
+	struct spool *spool = draft->spool;
+	struct group *groups = NULL;
+	char name[PRIVATE_SIZE];
+	AUTO_FD int private = -1;
+	unsigned int shards = 0;
+	size_t count = make_groups(draft, &groups);
+	int result;
+
+	draft_private_name(draft->token, name);
+	if (mkdirat(spool->tmp, name, 0700) < 0 || (private = fs_open_dir(spool->tmp, name)) < 0)
+		result = err_io(err, "spool %s: cannot make tmp/%s", spool->path, name);
+	else
+		result = make_private_dirs(draft, private, groups, count, err);
+	if (result == 0)
+		result = draft_link(draft, groups, &shards, err);
+	if (result == 0)
+		result = sync_id_dirs(spool, shards, err);
+	if (result == 0)
+		result = publish_groups(draft, private, groups, count, err);
+	if (result == 0) {
+		remove_private(draft, private, name, count);
+		for (size_t i = 0; i < draft->count; i++)
+			if (draft->entries[i].result == DRAFT_OPEN)
+				draft->entries[i].result = DRAFT_QUEUED;
+	}
+	for (size_t g = 0; g < count; g++) {
+		auto_close_fd(&groups[g].fd);
+		auto_close_fd(&groups[g].lane_fd);
+	}
+	free(groups);
+	return result;
+}

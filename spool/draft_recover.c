@@ -1,0 +1,149 @@
+/* Rolling back what an adder left in tmp/: after a crash, or when its commit failed. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "spool/draft_private.h"
+
+void
+draft_private_name(const char *token, char ret[PRIVATE_SIZE])
+{
+	snprintf(ret, PRIVATE_SIZE, "%.*s" PRIVATE_SUFFIX, TOKEN_SIZE - 1, token);
+}
+
+/* Gives up the ids of the names that still stand in a private group, and removes it. */
+static void
+roll_back_group(struct spool *spool, int private, const char *group, const char *token)
+{
+	AUTO_FD int fd = fs_open_dir(private, group);
+	AUTO_DIR DIR *dir = NULL;
+	struct dirent *item;
+	int listing;
+
+	if (fd < 0 || (listing = dup(fd)) < 0)
+		return;
+	dir = fdopendir(listing);
+	while (dir != NULL && (item = readdir(dir)) != NULL) {
+		struct message_name name;
+
+		if (fs_is_dots(item->d_name))
+			continue;
+		if (message_name_parse(item->d_name, &name) == 0)
+			id_give_up(spool, name.id, token);
+		unlinkat(fd, item->d_name, 0);
+	}
+	unlinkat(private, group, AT_REMOVEDIR);
+}
+
+static void
+roll_back_private(struct spool *spool, const char *token)
+{
+	char name[PRIVATE_SIZE];
+	AUTO_FD int fd = -1;
+	AUTO_DIR DIR *dir = NULL;
+	struct dirent *item;
+	int listing;
+
+	draft_private_name(token, name);
+	fd = fs_open_dir(spool->tmp, name);
+	if (fd < 0 || (listing = dup(fd)) < 0)
+		return;
+	dir = fdopendir(listing);
+	while (dir != NULL && (item = readdir(dir)) != NULL)
+		if (!fs_is_dots(item->d_name))
+			roll_back_group(spool, fd, item->d_name, token);
+	unlinkat(spool->tmp, name, AT_REMOVEDIR);
+}
+
+/* The id of the first record in a draft of one message, which may be incomplete. */
+static void
+give_up_first_id(struct spool *spool, const char *token, int fd)
+{
+	AUTO_BUF struct buf head = BUF_INIT(RECORD_MAX);
+	struct record record = { 0 };
+	struct text_facts facts;
+	char line[RECORD_FIRST_LINE], encoded[ID_TEXT_MAX + 1];
+	size_t size;
+
+	/* Ids are taken only when all is written: a draft without its first line has none. */
+	if (fs_pread(fd, line, sizeof line, 0) < 0 || (size = record_size(line, &facts)) == 0)
+		return;
+	if (buf_reserve(&head, size) < 0 || fs_pread(fd, head.s, size, 0) < 0)
+		return;
+	if (record_unpack(head.s, size, &record, NULL) < 0)
+		return;
+	if (name_encode(record.id, ID_TEXT_MAX, encoded) == 0)
+		id_give_up(spool, encoded, token);
+	record_release(&record);
+}
+
+void
+draft_roll_back(struct spool *spool, const char *token, int fd)
+{
+	char name[PRIVATE_SIZE];
+
+	draft_private_name(token, name);
+	if (faccessat(spool->tmp, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		roll_back_private(spool, token);
+	else
+		give_up_first_id(spool, token, fd);
+	unlinkat(spool->tmp, token, 0);
+}
+
+int
+draft_recover_one(struct spool *spool, const char *token, int64_t wait_usec)
+{
+	AUTO_FD int fd = openat(spool->tmp, token, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat held, named;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (fs_lock(fd, wait_usec) < 0)
+		return -1;
+	if (fstat(fd, &held) < 0)
+		return -1;
+	if (fstatat(spool->tmp, token, &named, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (held.st_ino != named.st_ino)
+		return 0;
+	draft_roll_back(spool, token, fd);
+	return 1;
+}
+
+int
+draft_recover(struct spool *spool)
+{
+	AUTO_FD int fd = fs_open_dir(spool->root, "tmp");
+	AUTO_DIR DIR *dir = NULL;
+	struct dirent *item;
+	int count = 0;
+
+	if (fd < 0)
+		return -1;
+	dir = fdopendir(fd);
+	if (dir == NULL)
+		return -1;
+	take_fd(&fd);
+	while ((item = readdir(dir)) != NULL) {
+		size_t n = strlen(item->d_name), s = strlen(PRIVATE_SUFFIX);
+		char token[PRIVATE_SIZE];
+
+		if (fs_is_dots(item->d_name) || n >= sizeof token)
+			continue;
+		memcpy(token, item->d_name, n + 1);
+		if (n > s && strcmp(token + n - s, PRIVATE_SUFFIX) == 0) {
+			/* Without its file, a private directory is empty: its draft is published. */
+			token[n - s] = '\0';
+			if (faccessat(spool->tmp, token, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+				roll_back_private(spool, token);
+			continue;
+		}
+		if (draft_recover_one(spool, token, 0) > 0)
+			count++;
+	}
+	return count;
+}

@@ -1,0 +1,31 @@
+/* What happened: the journals of runners at work and the logs of those that ended, read as one. */
+#ifndef SPOOL_HISTORY_H
+#define SPOOL_HISTORY_H
+
+#include "spool/journal.h"
+
+/* Which lines: of outcomes and EVENT_PARKED only, unless all is set. */
+struct history_filter {
+	const char *id;	 /* plain, or NULL */
+	int64_t since;	 /* instants; 0: no bound */
+	int64_t until;
+	bool all;	 /* begin, offered and dot lines too */
+};
+
+/*
+ * Calls each(text, len, value, arg) for the lines that pass, in the order of their times, until it
+ * returns non-zero, and returns that; -1 with err.  Reads only logs that can hold such lines: a
+ * log's name says when it began, its mtime when it ended.
+ */
+int history_read(struct spool *spool, const struct history_filter *filter,
+    int (*each)(const char *text, size_t len, const struct json *value, void *arg), void *arg,
+    struct err *err);
+
+/*
+ * Forgets logs that ended before an instant: for each message that came to its end in one, its id,
+ * and its file in failed/, then the log itself.  At most max_logs of them; returns how many, or -1
+ * with err.
+ */
+int history_retire(struct spool *spool, int64_t before, int max_logs, struct err *err);
+
+#endif

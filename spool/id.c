@@ -1,0 +1,100 @@
+/*
+ * Known ids.  An entry in id/SHARD/ is a symbolic link whose text is the token of the draft that
+ * took it: made atomically with its content, needing no block on disk, and telling a recovery whose
+ * it is.  Ids that mailq made up are not entered: they cannot be met twice.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "spool/draft.h"
+
+/* How long to wait for another process that is just committing the same id. */
+#define WAIT_FOR_COMMIT (5 * USEC)
+
+int
+id_lookup(struct spool *spool, const char *id, char token[TOKEN_SIZE])
+{
+	int dir = spool_id_dir(spool, id);
+	ssize_t n;
+
+	if (dir < 0)
+		return -1;
+	n = readlinkat(dir, id, token, TOKEN_SIZE - 1);
+	if (n < 0)
+		return errno == ENOENT ? 0 : -1;
+	token[n] = '\0';
+	return 1;
+}
+
+static int
+make_entry(struct spool *spool, const char *id, const char *token, const char *sibling)
+{
+	int dir = spool_id_dir(spool, id);
+
+	if (dir < 0)
+		return -1;
+	if (sibling != NULL && linkat(spool_id_dir(spool, sibling), sibling, dir, id, 0) == 0)
+		return 0;
+	if (sibling != NULL && errno == EEXIST)
+		return -1;
+	/* Also where the link to the sibling failed: a file system may forbid it, or have too many. */
+	return symlinkat(token, dir, id);
+}
+
+int
+id_take(struct spool *spool, const char *id, const char *token, const char *sibling,
+    struct err *err)
+{
+	char holder[TOKEN_SIZE];
+
+	for (int attempt = 0; attempt < 100; attempt++) {
+		if (make_entry(spool, id, token, sibling) == 0)
+			return 1;
+		if (errno != EEXIST)
+			return err_io(err, "cannot record the id %s", id);
+		switch (id_lookup(spool, id, holder)) {
+		case -1:
+			return err_io(err, "cannot read the entry of the id %s", id);
+		case 0:
+			continue; /* given up in between */
+		}
+		if (strcmp(holder, token) == 0)
+			return 0;
+		/* A message is known from the moment that its draft is committed, not before: an id
+		 * whose taker died on the way is free again. */
+		switch (draft_recover_one(spool, holder, WAIT_FOR_COMMIT)) {
+		case 0:
+			/* Committed in between, or gone by a rollback: look again. */
+			if (id_lookup(spool, id, holder) == 1)
+				return 0;
+			break;
+		case -1:
+			if (errno == EWOULDBLOCK)
+				return err_set(err, EX_TEMPFAIL,
+				    "the id %s is being added by another process; try again", id);
+			return err_io(err, "cannot look after the draft that holds the id %s", id);
+		}
+	}
+	return err_set(err, EX_TEMPFAIL, "the id %s is contended; try again", id);
+}
+
+void
+id_give_up(struct spool *spool, const char *id, const char *token)
+{
+	char holder[TOKEN_SIZE];
+
+	if (id_lookup(spool, id, holder) == 1 && strcmp(holder, token) == 0)
+		unlinkat(spool_id_dir(spool, id), id, 0);
+}
+
+int
+id_forget(struct spool *spool, const char *id)
+{
+	int dir = spool_id_dir(spool, id);
+
+	if (dir < 0)
+		return -1;
+	return unlinkat(dir, id, 0) < 0 && errno != ENOENT ? -1 : 0;
+}

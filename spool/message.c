@@ -1,0 +1,131 @@
+/* Opening one message, by the name under which it stands. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "spool/walk.h"
+
+/* Most records come whole with the first read. */
+#define FIRST_READ 4096
+#define VERIFY_STEP ((size_t)64 * 1024)
+
+static ssize_t
+read_some(int fd, void *bytes, size_t n, off_t offset)
+{
+	for (;;) {
+		ssize_t got = pread(fd, bytes, n, offset);
+
+		if (got >= 0 || errno != EINTR)
+			return got;
+	}
+}
+
+static int
+check_record(const struct record *record, const struct message_name *name, off_t file_size,
+	struct err *err)
+{
+	char encoded[ID_TEXT_MAX + 1];
+	uint64_t left = (uint64_t)file_size - name->offset;
+
+	if (record->text.length > left || record->size > left - record->text.length)
+		return err_set(err, EX_DATAERR,
+			"it is cut off: the record says %zu + %llu bytes, %llu are there",
+			record->size, (unsigned long long)record->text.length,
+			(unsigned long long)left);
+	if (name_encode(record->id, ID_TEXT_MAX, encoded) < 0 || strcmp(encoded, name->id) != 0)
+		return err_set(
+			err, EX_DATAERR, "its record is of another message, \"%s\"", record->id);
+	return 0;
+}
+
+static int
+read_record(int fd, const struct message_name *name, off_t file_size, struct record *ret,
+	struct err *err)
+{
+	char first[FIRST_READ];
+	AUTO_FREE char *whole = NULL;
+	const char *bytes = first;
+	struct text_facts facts;
+	ssize_t got;
+	size_t size;
+
+	if (name->offset >= (uint64_t)file_size)
+		return err_set(err, EX_DATAERR, "it is cut off: nothing is left at byte %llu",
+			(unsigned long long)name->offset);
+	got = read_some(fd, first, sizeof first, (off_t)name->offset);
+	if (got < 0)
+		return err_io(err, "read");
+	if (got < RECORD_FIRST_LINE || (size = record_size(first, &facts)) == 0)
+		return err_set(err, EX_DATAERR,
+			"no complete record at byte %llu: expected a line \"mailq 1 ...\"",
+			(unsigned long long)name->offset);
+	if (size > (size_t)got) {
+		whole = xmalloc(size);
+		if (fs_pread(fd, whole, size, (off_t)name->offset) < 0)
+			return errno == EIO
+				       ? err_set(err, EX_DATAERR, "it is cut off in its record")
+				       : err_io(err, "read");
+		bytes = whole;
+	}
+	return record_unpack(bytes, size, ret, err);
+}
+
+int
+message_open(int dir, const char *text, const struct message_name *name, int *ret_fd,
+	struct record *ret, struct err *err)
+{
+	/* O_NONBLOCK: a FIFO in its place must not hold us up. */
+	AUTO_FD int fd = openat(dir, text, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct record record = { 0 };
+	struct stat st;
+
+	if (fd < 0 && errno == ENOENT)
+		return err_set(err, EX_NOINPUT, "%s: it is not there any more", text);
+	if (fd < 0 && (errno == ELOOP || errno == ENXIO))
+		return err_set(err, EX_DATAERR, "%s: it is not a regular file", text);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_io(err, "%s", text);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, EX_DATAERR, "%s: it is not a regular file", text);
+	if (read_record(fd, name, st.st_size, &record, err) < 0)
+		return err_prefix(err, "%s", text);
+	if (check_record(&record, name, st.st_size, err) < 0) {
+		record_release(&record);
+		return err_prefix(err, "%s", text);
+	}
+	*ret = record;
+	if (ret_fd != NULL)
+		*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int
+message_verify(
+	int fd, const struct message_name *name, const struct record *record, struct err *err)
+{
+	AUTO(checksum_end) struct checksum *sum = checksum_begin();
+	AUTO_FREE char *block = xmalloc(VERIFY_STEP);
+	off_t offset = (off_t)name->offset + RECORD_FIRST_LINE;
+	uint64_t left = record->size - RECORD_FIRST_LINE + record->text.length;
+
+	while (left > 0) {
+		ssize_t got = read_some(fd, block, left < VERIFY_STEP ? left : VERIFY_STEP, offset);
+
+		if (got < 0)
+			return err_io(err, "read");
+		if (got == 0)
+			return err_set(err, EX_DATAERR, "it is cut off: %llu bytes are missing",
+				(unsigned long long)left);
+		checksum_add(sum, block, (size_t)got);
+		offset += got;
+		left -= (uint64_t)got;
+	}
+	if (checksum_value(sum) != record->text.checksum)
+		return err_set(err, EX_DATAERR, "its checksum is %016llx, its record says %016llx",
+			(unsigned long long)checksum_value(sum),
+			(unsigned long long)record->text.checksum);
+	return 0;
+}

@@ -1,0 +1,211 @@
+#include "spool/park.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/num.h"
+
+#define DIRECTORY "parked"
+#define FILE_MAX ((size_t)4096)
+
+static int
+open_parked(const struct spool *spool, struct err *err)
+{
+	int fd = fs_open_dir(spool->root, DIRECTORY);
+
+	return fd < 0 ? err_io(err, "spool %s: %s", spool->path, DIRECTORY) : fd;
+}
+
+static int
+encode(const char *account, char name[LANE_PART_MAX + 1], struct err *err)
+{
+	if (name_encode(account, LANE_PART_MAX, name) < 0)
+		return err_sys(err, EX_DATAERR, "account \"%s\"", account);
+	return 0;
+}
+
+/* "key: text" in one line, whatever the text. */
+static void
+add_words(struct buf *b, const char *key, const char *text)
+{
+	size_t start;
+
+	buf_addf(b, "%s: ", key);
+	start = b->len;
+	buf_adds(b, text);
+	for (size_t i = start; i < b->len; i++)
+		if ((unsigned char)b->s[i] < 0x20 || b->s[i] == 0x7f)
+			b->s[i] = ' ';
+	buf_addc(b, '\n');
+}
+
+static void
+add_instant(struct buf *b, const char *key, int64_t instant)
+{
+	buf_addf(b, "%s: %" PRId64 ".%06" PRId64 "\n", key, instant / USEC, instant % USEC);
+}
+
+int
+park_write(struct spool *spool, const char *account, const struct park *park, struct err *err)
+{
+	AUTO_BUF struct buf text = BUF_INIT(FILE_MAX);
+	char name[LANE_PART_MAX + 1];
+	AUTO_FD int dir = -1;
+
+	if (encode(account, name, err) < 0 || (dir = open_parked(spool, err)) < 0)
+		return -1;
+	add_instant(&text, "until", park->until);
+	add_instant(&text, "since", park->since);
+	buf_addf(&text, "faults: %u\n", park->faults);
+	add_words(&text, "class", park->class);
+	add_words(&text, "reason", park->reason);
+	if (fs_replace_file(dir, name, text.s, text.len, 0600) < 0)
+		return err_io(err, "spool %s: cannot write %s/%s", spool->path, DIRECTORY, name);
+	return 0;
+}
+
+static int
+parse_instant(const char *value, int64_t *ret)
+{
+	const char *dot = strchr(value, '.');
+	uint64_t seconds, micros;
+
+	if (dot == NULL || strlen(dot + 1) != 6 ||
+		num_u64_view(value, (size_t)(dot - value), INT64_MAX / USEC - 1, &seconds) < 0 ||
+		num_u64_view(dot + 1, 6, USEC - 1, &micros) < 0)
+		return -1;
+	*ret = (int64_t)seconds * USEC + (int64_t)micros;
+	return 0;
+}
+
+/* One line into the struct; unknown keys are left for later versions. */
+static int
+take_line(struct park *park, const char *key, const char *value)
+{
+	uint64_t number;
+
+	if (strcmp(key, "until") == 0)
+		return parse_instant(value, &park->until);
+	if (strcmp(key, "since") == 0)
+		return parse_instant(value, &park->since);
+	if (strcmp(key, "faults") == 0) {
+		if (num_u64(value, 0, UINT32_MAX, &number) < 0)
+			return -1;
+		park->faults = (unsigned)number;
+	} else if (strcmp(key, "class") == 0) {
+		snprintf(park->class, sizeof park->class, "%s", value);
+	} else if (strcmp(key, "reason") == 0) {
+		snprintf(park->reason, sizeof park->reason, "%s", value);
+	}
+	return 0;
+}
+
+static int
+parse(char *text, struct park *ret)
+{
+	struct park park = { 0 };
+
+	while (*text != '\0') {
+		char *end = strchr(text, '\n'), *colon = strstr(text, ": ");
+
+		if (end == NULL || colon == NULL || colon > end)
+			return -1;
+		*end = *colon = '\0';
+		if (take_line(&park, text, colon + 2) < 0)
+			return -1;
+		text = end + 1;
+	}
+	if (park.until == 0)
+		return -1;
+	*ret = park;
+	return 0;
+}
+
+/* As park_read, by the encoded name. */
+static int
+read_entry(const struct spool *spool, int dir, const char *name, struct park *ret, struct err *err)
+{
+	AUTO_BUF struct buf text = BUF_INIT(FILE_MAX);
+
+	if (fs_read_file(dir, name, &text) < 0) {
+		if (errno == ENOENT)
+			return 0;
+		return err_io(err, "spool %s: %s/%s", spool->path, DIRECTORY, name);
+	}
+	if (strlen(text.s) != text.len || parse(text.s, ret) < 0)
+		return err_set(err, EX_DATAERR,
+			"spool %s: %s/%s is not as expected: lines \"until: "
+			"SECONDS.MICROSECONDS\", ...; "
+			"it may be deleted",
+			spool->path, DIRECTORY, name);
+	return 1;
+}
+
+int
+park_read(struct spool *spool, const char *account, struct park *ret, struct err *err)
+{
+	char name[LANE_PART_MAX + 1];
+	AUTO_FD int dir = -1;
+
+	if (encode(account, name, err) < 0 || (dir = open_parked(spool, err)) < 0)
+		return -1;
+	return read_entry(spool, dir, name, ret, err);
+}
+
+int
+park_clear(struct spool *spool, const char *account, struct err *err)
+{
+	char name[LANE_PART_MAX + 1];
+	AUTO_FD int dir = -1;
+
+	if (encode(account, name, err) < 0 || (dir = open_parked(spool, err)) < 0)
+		return -1;
+	/* Not synced: an entry that comes back after a power cut costs a pause, and is cleared again. */
+	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+		return err_io(err, "spool %s: cannot remove %s/%s", spool->path, DIRECTORY, name);
+	return 0;
+}
+
+struct visit {
+	const struct spool *spool;
+	int dir;
+	int (*each)(const char *account, const struct park *park, void *arg);
+	void *arg;
+	int result;
+};
+
+static int
+visit_entry(const char *name, unsigned char type, void *arg)
+{
+	struct visit *visit = arg;
+	char account[NAME_SIZE];
+	struct park park;
+
+	(void)type;
+	if (strlen(name) > LANE_PART_MAX || name_decode(name, account) < 0)
+		return 0;
+	if (read_entry(visit->spool, visit->dir, name, &park, NULL) != 1)
+		return 0;
+	visit->result = visit->each(account, &park, visit->arg);
+	return visit->result != 0;
+}
+
+int
+park_each(struct spool *spool, int (*each)(const char *account, const struct park *park, void *arg),
+	void *arg, struct err *err)
+{
+	struct visit visit = { spool, open_parked(spool, err), each, arg, 0 };
+	AUTO_FD int dir = visit.dir;
+
+	if (dir < 0)
+		return -1;
+	if (fs_each(dir, visit_entry, &visit) < 0)
+		return err_io(err, "spool %s: %s", spool->path, DIRECTORY);
+	return visit.result;
+}

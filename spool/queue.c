@@ -1,0 +1,356 @@
+#include "spool/queue.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+
+struct bucket {
+	size_t lane; /* which of the queue's lanes */
+	enum state state;
+	struct bucket_name name;
+};
+
+/* The name of a message in a loaded bucket: what its order needs, and its text. */
+struct item {
+	int64_t due;
+	uint64_t offset;
+	size_t text; /* where it begins in the bucket's texts */
+};
+
+struct loaded {
+	struct bucket bucket;
+	int fd;
+	struct item *items;
+	size_t count, next;
+	struct buf texts;
+	bool all; /* no item was left out as not yet due */
+};
+
+struct queue {
+	const struct spool *spool;
+	char **lanes;
+	size_t lane_count;
+	int64_t now;
+	struct bucket *buckets; /* sorted; those before next have been loaded */
+	size_t bucket_count, bucket_room, next;
+	struct loaded *loaded;
+	size_t loaded_count, loaded_room;
+};
+
+struct add_lane {
+	struct lane_list *list;
+	size_t room;
+};
+
+static int
+add_lane(const char *name, unsigned char type, void *arg)
+{
+	struct add_lane *add = arg;
+	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1];
+
+	if ((type != DT_DIR && type != DT_UNKNOWN) || lane_parse(name, account, batch) < 0)
+		return 0;
+	if (add->list->count == add->room) {
+		add->room = add->room > 0 ? 2 * add->room : 8;
+		add->list->names = xreallocarray(add->list->names, add->room, sizeof(char *));
+	}
+	add->list->names[add->list->count++] = xstrdup(name);
+	return 0;
+}
+
+static int
+compare_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int
+queue_lanes(const struct spool *spool, struct lane_list *ret, struct err *err)
+{
+	struct lane_list list = { NULL, 0 };
+	struct add_lane add = { &list, 0 };
+	size_t kept = 0;
+
+	for (enum state state = STATE_WAITING; state <= STATE_DEFERRED; state++) {
+		AUTO_FD int fd = fs_open_dir(spool->root, state_text(state));
+
+		if (fd < 0 || fs_each(fd, add_lane, &add) < 0) {
+			lane_list_release(&list);
+			return err_io(err, "spool %s: cannot list %s", spool->path, state_text(state));
+		}
+	}
+	if (list.count > 0)
+		qsort(list.names, list.count, sizeof(char *), compare_text);
+	for (size_t i = 0; i < list.count; i++) {
+		if (kept > 0 && strcmp(list.names[kept - 1], list.names[i]) == 0)
+			free(list.names[i]);
+		else
+			list.names[kept++] = list.names[i];
+	}
+	list.count = kept;
+	*ret = list;
+	return 0;
+}
+
+void
+lane_list_release(struct lane_list *lanes)
+{
+	for (size_t i = 0; i < lanes->count; i++)
+		free(lanes->names[i]);
+	free(lanes->names);
+	*lanes = (struct lane_list){ NULL, 0 };
+}
+
+struct add_bucket {
+	struct queue *queue;
+	size_t lane;
+	enum state state;
+};
+
+static int
+add_bucket(const char *name, unsigned char type, void *arg)
+{
+	struct add_bucket *add = arg;
+	struct queue *queue = add->queue;
+	struct bucket bucket = { .lane = add->lane, .state = add->state };
+
+	if ((type != DT_DIR && type != DT_UNKNOWN) || bucket_name_parse(name, &bucket.name) < 0 ||
+	    bucket.name.start > queue->now)
+		return 0;
+	if (queue->bucket_count == queue->bucket_room) {
+		queue->bucket_room = queue->bucket_room > 0 ? 2 * queue->bucket_room : 16;
+		queue->buckets = xreallocarray(queue->buckets, queue->bucket_room, sizeof bucket);
+	}
+	queue->buckets[queue->bucket_count++] = bucket;
+	return 0;
+}
+
+static int
+compare_buckets(const void *a, const void *b)
+{
+	const struct bucket_name *x = &((const struct bucket *)a)->name;
+	const struct bucket_name *y = &((const struct bucket *)b)->name;
+
+	if (x->priority != y->priority)
+		return x->priority < y->priority ? -1 : 1;
+	if (x->start != y->start)
+		return x->start < y->start ? -1 : 1;
+	return strcmp(x->token, y->token);
+}
+
+static int
+list_lane(struct queue *queue, size_t lane, enum state state, struct err *err)
+{
+	struct add_bucket add = { queue, lane, state };
+	AUTO_FD int fd = fs_open_dir(queue->spool->states[state], queue->lanes[lane]);
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0 || fs_each(fd, add_bucket, &add) < 0)
+		return err_io(err, "spool %s: cannot list %s/%s", queue->spool->path, state_text(state),
+		    queue->lanes[lane]);
+	return 0;
+}
+
+struct queue *
+queue_open(const struct spool *spool, const char *const *lanes, size_t lane_count, int64_t now,
+    struct err *err)
+{
+	struct queue *queue = xcalloc(1, sizeof *queue);
+
+	queue->spool = spool;
+	queue->now = now;
+	queue->lanes = xcalloc(lane_count, sizeof(char *));
+	queue->lane_count = lane_count;
+	for (size_t i = 0; i < lane_count; i++)
+		queue->lanes[i] = xstrdup(lanes[i]);
+	for (size_t i = 0; i < lane_count; i++) {
+		if (list_lane(queue, i, STATE_WAITING, err) < 0 ||
+		    list_lane(queue, i, STATE_DEFERRED, err) < 0) {
+			queue_close(&queue);
+			return NULL;
+		}
+	}
+	if (queue->bucket_count > 0)
+		qsort(queue->buckets, queue->bucket_count, sizeof(struct bucket), compare_buckets);
+	return queue;
+}
+
+static int
+compare_items(const void *a, const void *b)
+{
+	const struct item *x = a, *y = b;
+
+	if (x->due != y->due)
+		return x->due < y->due ? -1 : 1;
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+struct add_item {
+	struct loaded *loaded;
+	size_t room;
+	int64_t now;
+};
+
+static int
+add_item(const char *name, unsigned char type, void *arg)
+{
+	struct add_item *add = arg;
+	struct loaded *loaded = add->loaded;
+	struct message_name parsed;
+
+	if ((type != DT_REG && type != DT_UNKNOWN) || message_name_parse(name, &parsed) < 0 ||
+	    parsed.due > add->now || parsed.priority != loaded->bucket.name.priority) {
+		loaded->all = false;
+		return 0;
+	}
+	if (loaded->count == add->room) {
+		add->room = add->room > 0 ? 2 * add->room : 64;
+		loaded->items = xreallocarray(loaded->items, add->room, sizeof(struct item));
+	}
+	loaded->items[loaded->count++] = (struct item){ parsed.due, parsed.offset,
+		loaded->texts.len };
+	buf_add(&loaded->texts, name, strlen(name) + 1);
+	return 0;
+}
+
+static void
+bucket_path(const struct queue *queue, const struct bucket *bucket, char *ret, size_t size)
+{
+	char name[BUCKET_SIZE];
+
+	bucket_name_format(&bucket->name, name);
+	snprintf(ret, size, "%s/%s", queue->lanes[bucket->lane], name);
+}
+
+/* Closes a bucket that was taken from to its end, and removes it if it is empty for good. */
+static void
+unload(struct queue *queue, size_t index)
+{
+	struct loaded *loaded = &queue->loaded[index];
+	const struct bucket_name *name = &loaded->bucket.name;
+	/* Adders go on using the shared bucket of the present span, and those just being made; the
+	 * bucket of a batch (its token is a draft's, with dots) gets nothing more. */
+	bool in_use = name->unsettled ||
+	    (strchr(name->token, '.') == NULL && name->start + BUCKET_SPAN * USEC > queue->now);
+	char path[LANE_MAX + TOKEN_SIZE + BUCKET_SIZE + 8];
+
+	if (loaded->all && !in_use && loaded->next == loaded->count) {
+		bucket_path(queue, &loaded->bucket, path, sizeof path);
+		unlinkat(queue->spool->states[loaded->bucket.state], path, AT_REMOVEDIR);
+	}
+	auto_close_fd(&loaded->fd);
+	free(loaded->items);
+	buf_release(&loaded->texts);
+	queue->loaded[index] = queue->loaded[--queue->loaded_count];
+}
+
+static int
+load(struct queue *queue, const struct bucket *bucket, struct err *err)
+{
+	struct loaded loaded = { .bucket = *bucket, .fd = -1, .all = true,
+		.texts = BUF_INIT(256u * 1024 * 1024) };
+	struct add_item add = { &loaded, 0, queue->now };
+	char path[LANE_MAX + TOKEN_SIZE + BUCKET_SIZE + 8];
+
+	bucket_path(queue, bucket, path, sizeof path);
+	loaded.fd = fs_open_dir(queue->spool->states[bucket->state], path);
+	if (loaded.fd < 0 && errno == ENOENT)
+		return 0;
+	if (loaded.fd < 0 || fs_each(loaded.fd, add_item, &add) < 0) {
+		err_io(err, "spool %s: cannot list %s/%s", queue->spool->path,
+		    state_text(bucket->state), path);
+		auto_close_fd(&loaded.fd);
+		buf_release(&loaded.texts);
+		free(loaded.items);
+		return -1;
+	}
+	if (loaded.count > 0)
+		qsort(loaded.items, loaded.count, sizeof(struct item), compare_items);
+	if (queue->loaded_count == queue->loaded_room) {
+		queue->loaded_room = queue->loaded_room > 0 ? 2 * queue->loaded_room : 4;
+		queue->loaded = xreallocarray(queue->loaded, queue->loaded_room, sizeof loaded);
+	}
+	queue->loaded[queue->loaded_count++] = loaded;
+	if (loaded.count == 0)
+		unload(queue, queue->loaded_count - 1);
+	return 0;
+}
+
+/* The loaded bucket whose next message comes first, or -1. */
+static ssize_t
+first_loaded(const struct queue *queue)
+{
+	ssize_t best = -1;
+
+	for (size_t i = 0; i < queue->loaded_count; i++) {
+		const struct loaded *a = &queue->loaded[i];
+		const struct loaded *b = best < 0 ? NULL : &queue->loaded[best];
+
+		if (b == NULL || a->bucket.name.priority < b->bucket.name.priority ||
+		    (a->bucket.name.priority == b->bucket.name.priority &&
+			compare_items(&a->items[a->next], &b->items[b->next]) < 0))
+			best = (ssize_t)i;
+	}
+	return best;
+}
+
+/* True if a message of this bucket might come before the best of the loaded ones. */
+static bool
+may_precede(const struct bucket *bucket, const struct loaded *best)
+{
+	if (bucket->name.priority != best->bucket.name.priority)
+		return bucket->name.priority < best->bucket.name.priority;
+	return bucket->name.start <= best->items[best->next].due;
+}
+
+int
+queue_next(struct queue *queue, struct queue_entry *ret, struct err *err)
+{
+	/* The bucket that the last call gave an entry of is unloaded only now: ret->dir was in it. */
+	for (size_t i = queue->loaded_count; i-- > 0;)
+		if (queue->loaded[i].next == queue->loaded[i].count)
+			unload(queue, i);
+	for (;;) {
+		ssize_t best = first_loaded(queue);
+		struct loaded *loaded = best < 0 ? NULL : &queue->loaded[best];
+
+		if (queue->next < queue->bucket_count &&
+		    (loaded == NULL || may_precede(&queue->buckets[queue->next], loaded))) {
+			if (load(queue, &queue->buckets[queue->next++], err) < 0)
+				return -1;
+			continue;
+		}
+		if (loaded == NULL)
+			return 0;
+		ret->lane = queue->lanes[loaded->bucket.lane];
+		ret->dir = loaded->fd;
+		ret->text = loaded->texts.s + loaded->items[loaded->next++].text;
+		message_name_parse(ret->text, &ret->name);
+		return 1;
+	}
+}
+
+void
+queue_close(struct queue **queue)
+{
+	struct queue *q = *queue;
+
+	if (q == NULL)
+		return;
+	while (q->loaded_count > 0)
+		unload(q, q->loaded_count - 1);
+	for (size_t i = 0; i < q->lane_count; i++)
+		free(q->lanes[i]);
+	free(q->lanes);
+	free(q->buckets);
+	free(q->loaded);
+	free(q);
+	*queue = NULL;
+}
+

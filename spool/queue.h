@@ -1,0 +1,42 @@
+/*
+ * What is due, in the order in which it goes: by priority, and first in, first out within one.
+ * Opens no message.  Reads a bucket only when its first message could be next, and none that begins
+ * in the future; so the cost follows what is taken, whatever waits behind it.
+ */
+#ifndef SPOOL_QUEUE_H
+#define SPOOL_QUEUE_H
+
+#include "spool/spool.h"
+
+/* Names of lane directories, sorted, each once. */
+struct lane_list {
+	char **names;
+	size_t count;
+};
+
+/* The lanes in which messages are waiting or deferred (as their directories are named: lane_parse
+ * reads them).  Release with lane_list_release. */
+int queue_lanes(const struct spool *spool, struct lane_list *ret, struct err *err);
+void lane_list_release(struct lane_list *lanes);
+
+struct queue;
+
+struct queue_entry {
+	const char *lane; /* as its directory is named */
+	int dir;	  /* the bucket; valid until the next call */
+	const char *text; /* the name; valid until the next call */
+	struct message_name name;
+};
+
+/*
+ * Begins to take from these lanes what is due at an instant.  A queue is a look at one moment:
+ * what is added later is seen by the next one.  NULL with err.
+ */
+struct queue *queue_open(const struct spool *spool, const char *const *lanes, size_t lane_count,
+    int64_t now, struct err *err);
+/* 1 and the next entry, 0 when there is no more, -1 with err.  Another process may take the
+ * message first: its rename then fails with ENOENT. */
+int queue_next(struct queue *queue, struct queue_entry *ret, struct err *err);
+void queue_close(struct queue **queue); /* accepts NULL; for AUTO() too */
+
+#endif

@@ -1,0 +1,263 @@
+#include "spool/record.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/num.h"
+
+/* The fields that are one line of text each; an absent one is NULL. */
+static const struct text_field {
+	const char *key;
+	size_t offset;
+	bool required;
+} text_fields[] = {
+	{ "id", offsetof(struct record, id), true },
+	{ "account", offsetof(struct record, account), true },
+	{ "batch", offsetof(struct record, batch), false },
+	{ "sender", offsetof(struct record, sender), true },
+	{ "from", offsetof(struct record, from), false },
+	{ "subject", offsetof(struct record, subject), false },
+	{ "message-id", offsetof(struct record, message_id), false },
+	{ "dsn-ret", offsetof(struct record, dsn_ret), false },
+	{ "dsn-notify", offsetof(struct record, dsn_notify), false },
+	{ "source", offsetof(struct record, source), false },
+};
+
+static char **
+text_member(struct record *record, const struct text_field *field)
+{
+	return (char **)((char *)record + field->offset);
+}
+
+static int
+add_line(struct buf *out, const char *key, const char *value, struct err *err)
+{
+	if (strpbrk(value, "\r\n") != NULL)
+		return err_set(err, EX_DATAERR, "%s: a line break is not allowed", key);
+	if (buf_addf(out, "%s: %s\n", key, value) < 0)
+		return err_set(err, EX_DATAERR, "%s: the envelope is over its limit of %u bytes", key,
+		    RECORD_MAX);
+	return 0;
+}
+
+static int
+add_instant(struct buf *out, const char *key, int64_t instant, struct err *err)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, "%" PRId64 ".%06" PRId64, instant / USEC, instant % USEC);
+	return add_line(out, key, text, err);
+}
+
+int
+record_pack(struct record *record, struct buf *out, struct err *err)
+{
+	static const struct text_facts unknown;
+	char first[RECORD_FIRST_LINE + 1];
+	size_t start = out->len;
+	struct buf body = BUF_INIT(RECORD_MAX);
+	int result = 0;
+
+	for (size_t i = 0; i < sizeof text_fields / sizeof text_fields[0] && result == 0; i++) {
+		const char *value = *text_member(record, &text_fields[i]);
+
+		if (value != NULL)
+			result = add_line(&body, text_fields[i].key, value, err);
+		if (i == 0 && result == 0)
+			result = add_instant(&body, "created", record->created, err);
+	}
+	if (result == 0 && buf_addf(&body, "priority: %d\n", record->priority) < 0)
+		result = err_set(err, EX_DATAERR, "the envelope is too large");
+	if (result == 0 && record->due > 0)
+		result = add_instant(&body, "due", record->due, err);
+	if (result == 0 && record->expires > 0)
+		result = add_instant(&body, "expires", record->expires, err);
+	for (size_t i = 0; i < record->recipient_count && result == 0; i++)
+		result = add_line(&body, "recipient", record->recipients[i], err);
+	if (result == 0) {
+		record->size = RECORD_FIRST_LINE + body.len + 1;
+		record_first_line(record->size, &unknown, first);
+		if (buf_add(out, first, RECORD_FIRST_LINE) < 0 ||
+		    buf_add(out, body.s, body.len) < 0 || buf_addc(out, '\n') < 0) {
+			buf_truncate(out, start);
+			result = err_set(err, EX_DATAERR, "the envelope is over its limit of %u bytes",
+			    RECORD_MAX);
+		}
+	}
+	buf_release(&body);
+	return result;
+}
+
+void
+record_first_line(size_t size, const struct text_facts *facts, char *ret)
+{
+	snprintf(ret, RECORD_FIRST_LINE + 1, "mailq 1 %08zu %016" PRIu64 " %016" PRIx64 " %c%c-\n",
+	    size, facts->length, facts->checksum, facts->eight_bit ? '8' : '-',
+	    facts->smtputf8 ? 'u' : '-');
+}
+
+static int
+hex64(const char *s, uint64_t *ret)
+{
+	uint64_t value = 0;
+
+	for (int i = 0; i < 16; i++) {
+		const char *digits = "0123456789abcdef";
+		const char *digit = s[i] != '\0' ? strchr(digits, s[i]) : NULL;
+
+		if (digit == NULL)
+			return -1;
+		value = value << 4 | (uint64_t)(digit - digits);
+	}
+	*ret = value;
+	return 0;
+}
+
+size_t
+record_size(const char line[RECORD_FIRST_LINE], struct text_facts *ret_facts)
+{
+	struct text_facts facts = { 0 };
+	uint64_t size;
+
+	if (memcmp(line, "mailq 1 ", 8) != 0 || line[16] != ' ' || line[33] != ' ' ||
+	    line[50] != ' ' || line[RECORD_FIRST_LINE - 1] != '\n')
+		return 0;
+	if (num_u64_view(line + 8, 8, RECORD_MAX + RECORD_FIRST_LINE + 1, &size) < 0 ||
+	    num_u64_view(line + 17, 16, INT64_MAX, &facts.length) < 0 ||
+	    hex64(line + 34, &facts.checksum) < 0)
+		return 0;
+	if (size <= RECORD_FIRST_LINE + 1 || facts.length == 0)
+		return 0;
+	facts.eight_bit = line[51] == '8';
+	facts.smtputf8 = line[52] == 'u';
+	*ret_facts = facts;
+	return (size_t)size;
+}
+
+static int
+parse_instant(const char *value, int64_t *ret)
+{
+	const char *dot = strchr(value, '.');
+	uint64_t seconds, micros;
+
+	if (dot == NULL || strlen(dot + 1) != 6 ||
+	    num_u64_view(value, (size_t)(dot - value), INT64_MAX / USEC - 1, &seconds) < 0 ||
+	    num_u64_view(dot + 1, 6, USEC - 1, &micros) < 0)
+		return -1;
+	*ret = (int64_t)seconds * USEC + (int64_t)micros;
+	return 0;
+}
+
+/* One "key: value" line into the record.  Unknown keys are left for later versions to read. */
+static int
+take_field(struct record *record, const char *key, char *value, struct err *err)
+{
+	uint64_t number;
+	int64_t *instant = NULL;
+
+	for (size_t i = 0; i < sizeof text_fields / sizeof text_fields[0]; i++) {
+		if (strcmp(key, text_fields[i].key) == 0) {
+			*text_member(record, &text_fields[i]) = value;
+			return 0;
+		}
+	}
+	if (strcmp(key, "recipient") == 0) {
+		if (record->recipient_count == RECORD_RECIPIENTS_MAX)
+			return err_set(err, EX_DATAERR, "more than %d recipients", RECORD_RECIPIENTS_MAX);
+		record->recipients[record->recipient_count++] = value;
+		return 0;
+	}
+	if (strcmp(key, "priority") == 0) {
+		if (num_u64(value, 0, 3, &number) < 0)
+			return err_set(err, EX_DATAERR, "priority: \"%s\" is not 0 to 3", value);
+		record->priority = (int)number;
+		return 0;
+	}
+	if (strcmp(key, "created") == 0)
+		instant = &record->created;
+	else if (strcmp(key, "due") == 0)
+		instant = &record->due;
+	else if (strcmp(key, "expires") == 0)
+		instant = &record->expires;
+	if (instant != NULL && parse_instant(value, instant) < 0)
+		return err_set(err, EX_DATAERR, "%s: \"%s\" is not seconds with six decimals", key, value);
+	return 0;
+}
+
+static size_t
+count_recipients(const char *s)
+{
+	size_t count = 0;
+
+	while ((s = strstr(s, "\nrecipient: ")) != NULL) {
+		count++;
+		s++;
+	}
+	return count;
+}
+
+static int
+take_lines(struct record *record, struct err *err)
+{
+	char *line = record->memory + RECORD_FIRST_LINE;
+
+	while (*line != '\n') {
+		char *end = strchr(line, '\n');
+		char *colon = strstr(line, ": ");
+
+		if (end == NULL)
+			return err_set(err, EX_DATAERR, "the record has no empty line at its end");
+		if (colon == NULL || colon > end)
+			return err_set(err, EX_DATAERR, "the record has a line without \": \"");
+		*end = '\0';
+		*colon = '\0';
+		if (take_field(record, line, colon + 2, err) < 0)
+			return -1;
+		line = end + 1;
+	}
+	if (line[1] != '\0')
+		return err_set(err, EX_DATAERR, "the record ends before its stated size");
+	return 0;
+}
+
+int
+record_unpack(const char *bytes, size_t n, struct record *ret, struct err *err)
+{
+	struct record record = { 0 };
+	int result;
+
+	if (n <= RECORD_FIRST_LINE || (record.size = record_size(bytes, &record.text)) == 0 ||
+	    record.size > n)
+		return err_set(err, EX_DATAERR, "no complete record");
+	if (memchr(bytes, '\0', record.size) != NULL)
+		return err_set(err, EX_DATAERR, "a zero byte in the record");
+	record.memory = xstrndup(bytes, record.size);
+	/* A key may also stand in a value, so this counts at least as many as there are. */
+	record.recipients = xcalloc(count_recipients(record.memory) + 1, sizeof(char *));
+	result = take_lines(&record, err);
+	for (size_t i = 0; i < sizeof text_fields / sizeof text_fields[0] && result == 0; i++)
+		if (text_fields[i].required && *text_member(&record, &text_fields[i]) == NULL)
+			result = err_set(err, EX_DATAERR, "the record has no %s", text_fields[i].key);
+	if (result == 0 && record.recipient_count == 0)
+		result = err_set(err, EX_DATAERR, "the record has no recipient");
+	if (result < 0) {
+		record_release(&record);
+		return -1;
+	}
+	*ret = record;
+	return 0;
+}
+
+void
+record_release(struct record *record)
+{
+	if (record->memory == NULL)
+		return;
+	free(record->recipients);
+	free(record->memory);
+	*record = (struct record){ 0 };
+}

@@ -1,0 +1,383 @@
+#include "spool/recover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "spool/draft.h"
+#include "spool/partial.h"
+#include "spool/walk.h"
+
+/* What the journal says of one message that still stands in the dead runner's directory. */
+struct remnant {
+	char *text; /* its name */
+	char lane[LANE_MAX + 1];
+	int lane_fd;
+	bool offered, dot;
+	enum event outcome; /* EVENT_COUNT: none on record */
+	int64_t due;
+	char then; /* of an uncertain one: 'r', 'h', 'f' */
+};
+
+struct wreck {
+	struct spool *spool;
+	char token[TOKEN_SIZE];
+	int dir; /* cur/TOKEN */
+	struct journal journal; /* the dead one's, to which our own lines are added */
+	bool same_boot;
+	struct remnant *remnants; /* sorted by text */
+	size_t count, room;
+	int *lane_fds;
+	size_t lane_count;
+	uncertain_policy *policy;
+	void *policy_arg;
+	struct recover_result *result;
+};
+
+static int
+compare_remnants(const void *a, const void *b)
+{
+	return strcmp(((const struct remnant *)a)->text, ((const struct remnant *)b)->text);
+}
+
+static struct remnant *
+find_remnant(const struct wreck *wreck, const char *text)
+{
+	struct remnant key = { .text = (char *)(uintptr_t)text };
+
+	if (text == NULL || wreck->count == 0)
+		return NULL;
+	return bsearch(&key, wreck->remnants, wreck->count, sizeof key, compare_remnants);
+}
+
+struct lane_listing {
+	struct wreck *wreck;
+	const char *lane;
+	int fd;
+};
+
+static int
+add_remnant(const char *name, unsigned char type, void *arg)
+{
+	struct lane_listing *listing = arg;
+	struct wreck *wreck = listing->wreck;
+	struct message_name parsed;
+	struct remnant *remnant;
+
+	if ((type != DT_REG && type != DT_UNKNOWN) || message_name_parse(name, &parsed) < 0)
+		return 0;
+	if (wreck->count == wreck->room) {
+		wreck->room = wreck->room > 0 ? 2 * wreck->room : 64;
+		wreck->remnants = xreallocarray(wreck->remnants, wreck->room, sizeof *remnant);
+	}
+	remnant = &wreck->remnants[wreck->count++];
+	*remnant = (struct remnant){ .text = xstrdup(name), .lane_fd = listing->fd,
+		.outcome = EVENT_COUNT };
+	snprintf(remnant->lane, sizeof remnant->lane, "%s", listing->lane);
+	return 0;
+}
+
+static int
+list_lane(const char *name, unsigned char type, void *arg)
+{
+	struct wreck *wreck = arg;
+	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1];
+	struct lane_listing listing = { wreck, name, -1 };
+
+	if ((type != DT_DIR && type != DT_UNKNOWN) || lane_parse(name, account, batch) < 0)
+		return 0;
+	listing.fd = fs_open_dir(wreck->dir, name);
+	if (listing.fd < 0)
+		return errno == ENOTDIR ? 0 : -1;
+	wreck->lane_fds = xreallocarray(wreck->lane_fds, wreck->lane_count + 1, sizeof(int));
+	wreck->lane_fds[wreck->lane_count++] = listing.fd;
+	return fs_each(listing.fd, add_remnant, &listing) < 0 ? -1 : 0;
+}
+
+static int
+take_line(const char *text, size_t len, const struct json *value, int64_t offset, void *arg)
+{
+	struct wreck *wreck = arg;
+	const char *word = json_string(json_get(value, "event"));
+	const char *then = json_string(json_get(value, "then"));
+	const char *due = json_string(json_get(value, "due"));
+	enum event event = word != NULL ? event_parse(word) : EVENT_COUNT;
+	struct remnant *remnant = find_remnant(wreck, json_string(json_get(value, "name")));
+	char boot[64];
+
+	(void)text;
+	(void)len;
+	(void)offset;
+	if (event == EVENT_BEGIN) {
+		const char *theirs = json_string(json_get(value, "boot"));
+
+		boot_id(boot);
+		wreck->same_boot = theirs != NULL && boot[0] != '\0' && strcmp(theirs, boot) == 0;
+	}
+	if (remnant == NULL)
+		return 0;
+	switch (event) {
+	case EVENT_OFFERED:
+		remnant->offered = true;
+		break;
+	case EVENT_DOT:
+		remnant->dot = true;
+		break;
+	case EVENT_SENT:
+	case EVENT_DEFERRED:
+	case EVENT_FAILED:
+	case EVENT_UNCERTAIN:
+	case EVENT_CORRUPT:
+		remnant->outcome = event;
+		remnant->then = then != NULL ? then[0] : 'r';
+		if (due == NULL || clock_parse(due, clock_now(), &remnant->due) < 0)
+			remnant->due = clock_now();
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+static int
+move_to(struct wreck *wreck, const struct remnant *remnant, enum state state,
+    const struct message_name *name, struct err *err)
+{
+	if (spool_move(wreck->spool, remnant->lane_fd, remnant->text, state, remnant->lane, name) == 0)
+		return 0;
+	return err_io(err, "spool %s: cannot move cur/%s/%s/%s to %s", wreck->spool->path, wreck->token,
+	    remnant->lane, remnant->text, state_text(state));
+}
+
+/* An uncertain message: what follows is on record before it is done. */
+static int
+settle_uncertain(struct wreck *wreck, struct remnant *remnant, const struct message_name *old,
+    struct err *err)
+{
+	struct message_name name = *old;
+	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1];
+	struct record record = { 0 };
+	struct journal_entry entry = { .event = EVENT_UNCERTAIN, .name = remnant->text,
+		.lane = remnant->lane, .attempt = (int)old->attempts + 1,
+		.reason = "mailq-run died after it had offered the message and before it "
+			  "recorded the server's answer" };
+	static const char *const words[] = { "retry", "hold", "fail" };
+	char then = remnant->outcome == EVENT_UNCERTAIN ? remnant->then : 'r';
+
+	lane_parse(remnant->lane, account, batch);
+	if (remnant->outcome != EVENT_UNCERTAIN) {
+		if (wreck->policy != NULL)
+			then = wreck->policy(account, wreck->policy_arg);
+		if (message_open(remnant->lane_fd, remnant->text, old, NULL, &record, NULL) == 0) {
+			entry.id = record.id;
+			entry.from = record.from;
+			entry.subject = record.subject;
+			entry.message_id = record.message_id;
+			entry.created = record.created;
+		}
+		entry.account = account;
+		entry.batch = batch;
+		entry.then = words[then == 'h' ? 1 : then == 'f' ? 2 : 0];
+		journal_add(&wreck->journal, &entry);
+		if (entry.id != NULL && then == 'f') {
+			entry.event = EVENT_FAILED;
+			entry.then = NULL;
+			journal_add(&wreck->journal, &entry);
+		}
+		record_release(&record);
+		if (journal_sync(&wreck->journal) < 0)
+			return err_io(err, "spool %s: cannot sync cur/%s/journal", wreck->spool->path,
+			    wreck->token);
+	}
+	if (name.attempts < ATTEMPTS_MAX)
+		name.attempts++;
+	name.due = clock_now();
+	return move_to(wreck, remnant,
+	    then == 'h'	    ? STATE_UNCERTAIN
+		: then == 'f' ? STATE_FAILED
+			      : STATE_WAITING,
+	    &name, err);
+}
+
+static int
+settle(struct wreck *wreck, struct remnant *remnant, struct err *err)
+{
+	struct recover_result *result = wreck->result;
+	struct message_name old, name;
+	bool on_the_wire = wreck->same_boot ? remnant->dot : remnant->offered;
+
+	message_name_parse(remnant->text, &old);
+	name = old;
+	if (name.attempts < ATTEMPTS_MAX)
+		name.attempts++;
+	switch (remnant->outcome) {
+	case EVENT_SENT:
+		result->completed++;
+		if (unlinkat(remnant->lane_fd, remnant->text, 0) < 0 && errno != ENOENT)
+			return err_io(err, "spool %s: cannot unlink cur/%s/%s/%s", wreck->spool->path,
+			    wreck->token, remnant->lane, remnant->text);
+		partial_remove(wreck->spool, old.id);
+		return 0;
+	case EVENT_DEFERRED:
+		result->completed++;
+		name.due = remnant->due;
+		return move_to(wreck, remnant, STATE_DEFERRED, &name, err);
+	case EVENT_FAILED:
+		result->completed++;
+		name.due = clock_now();
+		return move_to(wreck, remnant, STATE_FAILED, &name, err);
+	default:
+		break;
+	}
+	if (on_the_wire || remnant->outcome == EVENT_UNCERTAIN) {
+		result->uncertain++;
+		return settle_uncertain(wreck, remnant, &old, err);
+	}
+	result->put_back++;
+	return move_to(wreck, remnant, old.due > clock_now() ? STATE_DEFERRED : STATE_WAITING, &old,
+	    err);
+}
+
+/* Reads the journal up to what was whole, cuts a torn last line off, and keeps the file for our own
+ * lines.  A runner that was ending may have moved its journal to log/ already. */
+static int
+read_wreck_journal(struct wreck *wreck, int fd, struct err *err)
+{
+	char log[TOKEN_SIZE + 8];
+	AUTO_FD int moved = -1;
+
+	if (fd < 0) {
+		snprintf(log, sizeof log, "%s.log", wreck->token);
+		fd = moved = openat(wreck->spool->log, log, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	}
+	if (fd >= 0 && journal_read(fd, 0, take_line, wreck, NULL) < 0)
+		return err_io(err, "spool %s: cannot read the journal of cur/%s", wreck->spool->path,
+		    wreck->token);
+	return 0;
+}
+
+static void
+release_wreck(struct wreck *wreck)
+{
+	for (size_t i = 0; i < wreck->count; i++)
+		free(wreck->remnants[i].text);
+	free(wreck->remnants);
+	for (size_t i = 0; i < wreck->lane_count; i++)
+		auto_close_fd(&wreck->lane_fds[i]);
+	free(wreck->lane_fds);
+	journal_close(&wreck->journal);
+}
+
+static int
+remove_lane(const char *name, unsigned char type, void *arg)
+{
+	struct wreck *wreck = arg;
+
+	if (type == DT_DIR || type == DT_UNKNOWN)
+		unlinkat(wreck->dir, name, AT_REMOVEDIR);
+	return 0;
+}
+
+/* Every message is settled: the journal becomes history, the directory goes. */
+static void
+bury(struct wreck *wreck, bool has_journal)
+{
+	char log[TOKEN_SIZE + 8];
+
+	fs_each(wreck->dir, remove_lane, wreck);
+	snprintf(log, sizeof log, "%s.log", wreck->token);
+	if (has_journal)
+		renameat(wreck->dir, "journal", wreck->spool->log, log);
+	fsync(wreck->spool->log);
+	unlinkat(wreck->spool->cur, wreck->token, AT_REMOVEDIR);
+}
+
+/* The caller holds the lock on the journal, or there is none. */
+static int
+recover_one(struct wreck *wreck, int journal_fd, struct err *err)
+{
+	bool has_journal = journal_fd >= 0;
+	int result = 0;
+
+	if (fs_each(wreck->dir, list_lane, wreck) < 0)
+		return err_io(err, "spool %s: cannot list cur/%s", wreck->spool->path, wreck->token);
+	if (wreck->count > 0)
+		qsort(wreck->remnants, wreck->count, sizeof(struct remnant), compare_remnants);
+	if (wreck->count > 0 && read_wreck_journal(wreck, journal_fd, err) < 0)
+		return -1;
+	if (has_journal && journal_adopt(&wreck->journal, journal_fd) < 0)
+		return err_io(err, "spool %s: cur/%s/journal", wreck->spool->path, wreck->token);
+	/* What a dead process wrote last may be in the page cache only. */
+	if (has_journal && journal_sync(&wreck->journal) < 0)
+		return err_io(err, "spool %s: cannot sync cur/%s/journal", wreck->spool->path,
+		    wreck->token);
+	for (size_t i = 0; i < wreck->count; i++)
+		if (settle(wreck, &wreck->remnants[i], err) < 0)
+			result = -1;
+	if (result == 0)
+		bury(wreck, has_journal);
+	wreck->result->runners++;
+	return result;
+}
+
+struct recovery {
+	struct spool *spool;
+	uncertain_policy *policy;
+	void *policy_arg;
+	struct recover_result *result;
+	struct err *err;
+	bool failed;
+};
+
+static int
+look_at_runner(const char *token, unsigned char type, void *arg)
+{
+	struct recovery *recovery = arg;
+	struct wreck wreck = { .spool = recovery->spool, .policy = recovery->policy,
+		.policy_arg = recovery->policy_arg, .result = recovery->result };
+	AUTO_FD int dir = -1;
+	AUTO_FD int journal = -1;
+
+	if ((type != DT_DIR && type != DT_UNKNOWN) || strlen(token) >= TOKEN_SIZE)
+		return 0;
+	dir = fs_open_dir(recovery->spool->cur, token);
+	if (dir < 0)
+		return 0; /* its runner has just ended */
+	snprintf(wreck.token, sizeof wreck.token, "%s", token);
+	wreck.dir = dir;
+	journal = openat(dir, "journal", O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+	if (journal < 0 && errno == ENOENT) {
+		/* Just being made or just ending, when it is empty: then it is no loss. */
+		if (unlinkat(recovery->spool->cur, token, AT_REMOVEDIR) == 0 || errno == ENOENT)
+			return 0;
+	} else if (journal < 0 || fs_lock(journal, 0) < 0) {
+		return 0; /* alive */
+	} else if (faccessat(dir, "journal", F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
+		return 0; /* it ended between our open and our lock */
+	}
+	if (recover_one(&wreck, journal, recovery->err) < 0)
+		recovery->failed = true;
+	release_wreck(&wreck);
+	return 0;
+}
+
+int
+recover_runners(struct spool *spool, uncertain_policy *policy, void *arg,
+    struct recover_result *ret, struct err *err)
+{
+	struct recovery recovery = { spool, policy, arg, ret, err, false };
+	/* A descriptor of its own: the listing moves its offset. */
+	AUTO_FD int cur = fs_open_dir(spool->root, "cur");
+
+	memset(ret, 0, sizeof *ret);
+	if (cur < 0 || fs_each(cur, look_at_runner, &recovery) < 0)
+		return err_io(err, "spool %s: cannot list cur", spool->path);
+	if (draft_recover(spool) < 0)
+		return err_io(err, "spool %s: cannot list tmp", spool->path);
+	return recovery.failed ? -1 : 0;
+}

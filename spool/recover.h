@@ -1,0 +1,25 @@
+/* Finishing what dead runners left. */
+#ifndef SPOOL_RECOVER_H
+#define SPOOL_RECOVER_H
+
+#include "spool/journal.h"
+
+struct recover_result {
+	unsigned int runners;	/* dead ones that were cleaned up */
+	uint64_t completed;	/* messages whose outcome was on record: its move was made */
+	uint64_t put_back;	/* claimed, never on the wire: due again */
+	uint64_t uncertain;	/* on the wire, no answer on record */
+};
+
+/* What follows for an uncertain message of this account: 'r'etry, 'h'old or 'f'ail. */
+typedef char uncertain_policy(const char *account, void *arg);
+
+/*
+ * Finds directories in cur/ whose journal nobody holds locked, and settles each message in them as
+ * its journal says; then moves the journal to log/.  Linear in what was in flight.  Also rolls dead
+ * drafts back.  0, or -1 with err (what could be done is done).
+ */
+int recover_runners(struct spool *spool, uncertain_policy *policy, void *arg,
+    struct recover_result *ret, struct err *err);
+
+#endif

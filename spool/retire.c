@@ -1,0 +1,191 @@
+/* Forgetting: what history_read() would tell of, when it is old enough. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "spool/draft.h"
+#include "spool/history.h"
+#include "spool/partial.h"
+#include "spool/walk.h"
+
+/* Failed messages are looked for so many at a time. */
+#define FAILED_MAX 512
+
+struct old_log {
+	char *name;
+	int64_t ended;
+};
+
+struct retiring {
+	struct spool *spool;
+	int64_t before;
+	struct old_log *logs;
+	size_t count, room;
+	char *failed[FAILED_MAX]; /* ids */
+	size_t failed_count;
+	struct err *err;
+};
+
+static int
+look_at_log(const char *name, unsigned char type, void *arg)
+{
+	struct retiring *retiring = arg;
+	const char *dot = strrchr(name, '.');
+	struct stat st;
+	int64_t ended;
+
+	(void)type;
+	if (dot == NULL || strcmp(dot, ".log") != 0 ||
+		fstatat(retiring->spool->log, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		!S_ISREG(st.st_mode))
+		return 0;
+	ended = st.st_mtim.tv_sec * USEC + st.st_mtim.tv_nsec / 1000;
+	if (ended >= retiring->before)
+		return 0;
+	if (retiring->count == retiring->room) {
+		retiring->room = retiring->room > 0 ? 2 * retiring->room : 16;
+		retiring->logs =
+			xreallocarray(retiring->logs, retiring->room, sizeof *retiring->logs);
+	}
+	retiring->logs[retiring->count++] = (struct old_log){ xstrdup(name), ended };
+	return 0;
+}
+
+static int
+compare_logs(const void *a, const void *b)
+{
+	const struct old_log *x = a, *y = b;
+
+	if (x->ended != y->ended)
+		return x->ended < y->ended ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+/* One that failed again since (after it was deleted and added anew) is a later log's to forget. */
+static int
+remove_failed(const struct place *place, void *arg)
+{
+	struct retiring *retiring = arg;
+	struct spool *spool = retiring->spool;
+
+	if (place->name.due >= retiring->before)
+		return 0;
+	if (id_forget(spool, place->name.id) < 0)
+		return err_io(retiring->err, "spool %s: cannot forget the id %s", spool->path,
+			place->name.id);
+	if (unlinkat(place->dir, place->text, 0) < 0 && errno != ENOENT)
+		return err_io(retiring->err, "spool %s: cannot remove failed/%s/%s/%s", spool->path,
+			place->lane, place->bucket, place->text);
+	partial_remove(spool, place->name.id);
+	return 0;
+}
+
+/* Of the failed ones, those that are still in failed/: others were retried or deleted since. */
+static int
+forget_failed(struct retiring *retiring)
+{
+	struct walk_filter filter = { .state = STATE_FAILED,
+		.ids = (const char *const *)retiring->failed,
+		.id_count = retiring->failed_count };
+	int result = 0;
+
+	if (retiring->failed_count > 0)
+		result = walk(retiring->spool, &filter, remove_failed, retiring, retiring->err);
+	for (size_t i = 0; i < retiring->failed_count; i++)
+		free(retiring->failed[i]);
+	retiring->failed_count = 0;
+	return result;
+}
+
+static int
+forget_line(const char *text, size_t len, const struct json *value, int64_t offset, void *arg)
+{
+	struct retiring *retiring = arg;
+	const char *word = json_string(json_get(value, "event"));
+	const char *id = json_string(json_get(value, "id"));
+	enum event event = word != NULL ? event_parse(word) : EVENT_COUNT;
+	char encoded[ID_TEXT_MAX + 1];
+
+	(void)text;
+	(void)len;
+	(void)offset;
+	if (id == NULL || name_encode(id, ID_TEXT_MAX, encoded) < 0)
+		return 0;
+	if (event == EVENT_FAILED) {
+		retiring->failed[retiring->failed_count++] = xstrdup(id);
+		return retiring->failed_count == FAILED_MAX ? forget_failed(retiring) : 0;
+	}
+	if ((event == EVENT_SENT || event == EVENT_CORRUPT) &&
+		id_forget(retiring->spool, encoded) < 0)
+		return err_io(retiring->err, "spool %s: cannot forget the id %s",
+			retiring->spool->path, id);
+	return 0;
+}
+
+static int
+retire_log(struct retiring *retiring, const char *name)
+{
+	struct spool *spool = retiring->spool;
+	AUTO_FD int fd = openat(spool->log, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int result;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	retiring->err->code = 0;
+	result = fd < 0 ? -1 : journal_read(fd, 0, forget_line, retiring, NULL);
+	if (result == 0)
+		result = forget_failed(retiring);
+	else if (retiring->err->code == 0)
+		err_io(retiring->err, "spool %s: log/%s", spool->path, name);
+	return result;
+}
+
+static int
+retire_logs(struct retiring *retiring, size_t count)
+{
+	struct spool *spool = retiring->spool;
+
+	for (size_t i = 0; i < count; i++)
+		if (retire_log(retiring, retiring->logs[i].name) < 0)
+			return -1;
+	/* Once for all: were a log gone before its ids are, nobody would forget them. */
+	if (count > 0 && syncfs(spool->root) < 0)
+		return err_io(retiring->err, "spool %s: cannot sync", spool->path);
+	for (size_t i = 0; i < count; i++)
+		if (unlinkat(spool->log, retiring->logs[i].name, 0) < 0 && errno != ENOENT)
+			return err_io(retiring->err, "spool %s: cannot remove log/%s", spool->path,
+				retiring->logs[i].name);
+	return (int)count;
+}
+
+int
+history_retire(struct spool *spool, int64_t before, int max_logs, struct err *err)
+{
+	struct err own = ERR_INIT;
+	struct retiring retiring = {
+		.spool = spool, .before = before, .err = err != NULL ? err : &own
+	};
+	AUTO_FD int log = fs_open_dir(spool->root, "log");
+	size_t count;
+	int result;
+
+	if (log < 0 || fs_each(log, look_at_log, &retiring) < 0) {
+		result = err_io(err, "spool %s: log", spool->path);
+	} else {
+		if (retiring.count > 1)
+			qsort(retiring.logs, retiring.count, sizeof *retiring.logs, compare_logs);
+		count = retiring.count < (size_t)max_logs ? retiring.count : (size_t)max_logs;
+		result = retire_logs(&retiring, count);
+	}
+	for (size_t i = 0; i < retiring.failed_count; i++)
+		free(retiring.failed[i]);
+	for (size_t i = 0; i < retiring.count; i++)
+		free(retiring.logs[i].name);
+	free(retiring.logs);
+	return result;
+}

@@ -1,0 +1,268 @@
+#include "spool/runner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "spool/partial.h"
+#include "spool/walk.h"
+
+void
+runner_init(struct runner *runner, struct spool *spool, const char *program)
+{
+	memset(runner, 0, sizeof *runner);
+	runner->spool = spool;
+	runner->dir = -1;
+	runner->journal.fd = -1;
+	snprintf(runner->program, sizeof runner->program, "%s", program);
+}
+
+/* Makes cur/TOKEN with its journal, locked.  A recovery that finds the directory before the lock is
+ * held takes it for a dead runner's and removes it; then another token is tried. */
+static int
+make_directory(struct runner *runner, struct err *err)
+{
+	struct spool *spool = runner->spool;
+
+	for (int attempt = 0; attempt < 100; attempt++) {
+		token_make(runner->token);
+		if (mkdirat(spool->cur, runner->token, 0700) < 0)
+			return err_io(err, "spool %s: cannot make a directory in cur", spool->path);
+		runner->dir = fs_open_dir(spool->cur, runner->token);
+		if (runner->dir >= 0 &&
+		    journal_create(&runner->journal, runner->dir, "journal", runner->token,
+			runner->program) == 0) {
+			/* Only now: the lock is held, and the directory is durable. */
+			if (fsync(runner->dir) < 0 || fsync(spool->cur) < 0)
+				return err_io(err, "spool %s: cannot sync cur", spool->path);
+			return 0;
+		}
+		if (errno != ENOENT && errno != EWOULDBLOCK)
+			return err_io(err, "spool %s: cannot begin a journal", spool->path);
+		auto_close_fd(&runner->dir);
+	}
+	return err_set(err, EX_TEMPFAIL, "spool %s: cannot keep a directory in cur", spool->path);
+}
+
+/* The index of cur/TOKEN/LANE, which is made when it is not there; -1 with errno. */
+static ssize_t
+lane_index(struct runner *runner, const char *entry_lane)
+{
+	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1], lane[LANE_MAX + 1];
+	const char *name = entry_lane;
+	int fd;
+
+	if (entry_lane[0] == '.') { /* a lane that is not settled: its proper name */
+		if (lane_parse(entry_lane, account, batch) < 0 || lane_format(account, batch, lane) < 0)
+			return -1;
+		name = lane;
+	}
+	for (size_t i = runner->lane_count; i-- > 0;)
+		if (strcmp(runner->lanes[i].name, name) == 0)
+			return (ssize_t)i;
+	if (fs_mkdir(runner->dir, name, 0700) < 0 || (fd = fs_open_dir(runner->dir, name)) < 0)
+		return -1;
+	runner->lanes =
+	    xreallocarray(runner->lanes, runner->lane_count + 1, sizeof *runner->lanes);
+	runner->lanes[runner->lane_count] = (struct claim_lane){ xstrdup(name), fd, true };
+	return (ssize_t)runner->lane_count++;
+}
+
+int
+runner_claim(struct runner *runner, const struct queue_entry *entry, struct claim *ret,
+    struct err *err)
+{
+	ssize_t lane;
+
+	if (runner->dir < 0 && make_directory(runner, err) < 0)
+		return -1;
+	lane = lane_index(runner, entry->lane);
+	if (lane < 0)
+		return err_io(err, "spool %s: cannot make cur/%s/%s", runner->spool->path, runner->token,
+		    entry->lane);
+	if (renameat(entry->dir, entry->text, runner->lanes[lane].fd, entry->text) < 0) {
+		if (errno == ENOENT)
+			return 0;
+		return err_io(err, "spool %s: cannot claim %s", runner->spool->path, entry->text);
+	}
+	runner->lanes[lane].unsynced = true;
+	ret->runner = runner;
+	ret->name = entry->name;
+	snprintf(ret->text, sizeof ret->text, "%s", entry->text);
+	ret->lane = (size_t)lane;
+	ret->fd = -1;
+	memset(&ret->record, 0, sizeof ret->record);
+	return 1;
+}
+
+int
+claim_open(struct claim *claim, uint64_t verify_max, struct err *err)
+{
+	struct record record;
+
+	if (message_open(claim->runner->lanes[claim->lane].fd, claim->text, &claim->name, &claim->fd,
+		&record, err) < 0)
+		return -1;
+	claim->record = record;
+	if (record.text.length <= verify_max)
+		return message_verify(claim->fd, &claim->name, &claim->record, err);
+	return 0;
+}
+
+void
+claim_close(struct claim *claim)
+{
+	auto_close_fd(&claim->fd);
+	record_release(&claim->record);
+}
+
+const char *
+claim_lane(const struct claim *claim)
+{
+	return claim->runner->lanes[claim->lane].name;
+}
+
+static int
+move_fault(const struct claim *claim, const char *where, struct err *err)
+{
+	return err_io(err, "spool %s: cannot move cur/%s/%s/%s to %s", claim->runner->spool->path,
+	    claim->runner->token, claim_lane(claim), claim->text, where);
+}
+
+/* Every settling move.  ENOENT would mean that somebody else moved a message out of our directory:
+ * nobody does, so it is told. */
+static int
+move(struct claim *claim, enum state state, const struct message_name *name, struct err *err)
+{
+	int result = spool_move(claim->runner->spool, claim->runner->lanes[claim->lane].fd, claim->text,
+	    state, claim_lane(claim), name);
+
+	if (result < 0)
+		move_fault(claim, state_text(state), err);
+	claim_close(claim);
+	return result;
+}
+
+int
+runner_settle_sent(struct claim *claim, struct err *err)
+{
+	int result = unlinkat(claim->runner->lanes[claim->lane].fd, claim->text, 0);
+
+	if (result < 0)
+		move_fault(claim, "nowhere", err);
+	else if (claim->name.attempts > 0)
+		partial_remove(claim->runner->spool, claim->name.id);
+	claim_close(claim);
+	return result;
+}
+
+/* The name after one more attempt. */
+static struct message_name
+attempted(const struct claim *claim, int64_t due)
+{
+	struct message_name name = claim->name;
+
+	if (name.attempts < ATTEMPTS_MAX)
+		name.attempts++;
+	name.due = due;
+	return name;
+}
+
+int
+runner_settle_deferred(struct claim *claim, int64_t due, struct err *err)
+{
+	struct message_name name = attempted(claim, due);
+
+	return move(claim, STATE_DEFERRED, &name, err);
+}
+
+int
+runner_settle_failed(struct claim *claim, struct err *err)
+{
+	struct message_name name = attempted(claim, clock_now());
+
+	return move(claim, STATE_FAILED, &name, err);
+}
+
+int
+runner_settle_uncertain(struct claim *claim, struct err *err)
+{
+	struct message_name name = attempted(claim, clock_now());
+
+	return move(claim, STATE_UNCERTAIN, &name, err);
+}
+
+int
+runner_settle_corrupt(struct claim *claim, struct err *err)
+{
+	AUTO_FD int corrupt = fs_open_dir(claim->runner->spool->root, "corrupt");
+	int result = corrupt < 0
+	    ? -1
+	    : renameat(claim->runner->lanes[claim->lane].fd, claim->text, corrupt, claim->text);
+
+	if (result < 0)
+		move_fault(claim, "corrupt", err);
+	claim_close(claim);
+	return result;
+}
+
+int
+runner_put_back(struct claim *claim, struct err *err)
+{
+	enum state state = claim->name.due > clock_now() ? STATE_DEFERRED : STATE_WAITING;
+
+	return move(claim, state, &claim->name, err);
+}
+
+int
+runner_sync_claims(struct runner *runner, struct err *err)
+{
+	for (size_t i = 0; i < runner->lane_count; i++) {
+		if (!runner->lanes[i].unsynced)
+			continue;
+		if (fsync(runner->lanes[i].fd) < 0)
+			return err_io(err, "spool %s: cannot sync cur/%s", runner->spool->path,
+			    runner->token);
+		runner->lanes[i].unsynced = false;
+	}
+	return 0;
+}
+
+int
+runner_end(struct runner *runner, struct err *err)
+{
+	struct spool *spool = runner->spool;
+	char name[TOKEN_SIZE + 8];
+	bool empty = true;
+	int result = 0;
+
+	for (size_t i = 0; i < runner->lane_count; i++) {
+		auto_close_fd(&runner->lanes[i].fd);
+		if (unlinkat(runner->dir, runner->lanes[i].name, AT_REMOVEDIR) < 0)
+			empty = false;
+		free(runner->lanes[i].name);
+	}
+	free(runner->lanes);
+	runner->lanes = NULL;
+	runner->lane_count = 0;
+	if (runner->dir < 0)
+		return 0;
+	snprintf(name, sizeof name, "%s.log", runner->token);
+	if (journal_sync(&runner->journal) < 0)
+		result = err_io(err, "spool %s: cannot sync the journal", spool->path);
+	/* With messages left in it, the directory is a dead runner's: the next one recovers it. */
+	if (result == 0 && empty) {
+		if (renameat(runner->dir, "journal", spool->log, name) < 0 || fsync(spool->log) < 0)
+			result = err_io(err, "spool %s: cannot move the journal to log", spool->path);
+		else
+			unlinkat(spool->cur, runner->token, AT_REMOVEDIR);
+	}
+	journal_close(&runner->journal);
+	auto_close_fd(&runner->dir);
+	return result;
+}

@@ -1,0 +1,74 @@
+/*
+ * A runner: a process that claims messages and says what became of them.  It owns cur/TOKEN/, by
+ * the lock on the journal in it.  The steps, in their order (ARCHITECTURE.md has the table):
+ *
+ *	runner_claim()		the name moves to cur/TOKEN/LANE/
+ *	journal_offered(), runner_sync_claims(), journal_sync()
+ *	journal_dot(), journal_write()		just before its last byte leaves
+ *	journal_add(outcome), journal_sync()
+ *	runner_settle_*()	the name moves on, or goes
+ *
+ * or, for a message that was not offered, or whose dot did not leave: runner_put_back().
+ */
+#ifndef SPOOL_RUNNER_H
+#define SPOOL_RUNNER_H
+
+#include "spool/journal.h"
+#include "spool/queue.h"
+#include "spool/record.h"
+
+struct claim_lane {
+	char *name; /* LANE, settled form */
+	int fd;	    /* cur/TOKEN/LANE */
+	bool unsynced; /* something was claimed into it since runner_sync_claims */
+};
+
+struct runner {
+	struct spool *spool;
+	char token[TOKEN_SIZE];
+	int dir; /* cur/TOKEN; -1 until the first claim */
+	struct journal journal;
+	struct claim_lane *lanes;
+	size_t lane_count;
+	char program[32];
+};
+
+struct claim {
+	struct runner *runner;
+	struct message_name name;
+	char text[NAME_SIZE]; /* the name under which it stands */
+	size_t lane;	      /* which of the runner's lanes */
+	int fd;		      /* its file, or -1 */
+	struct record record; /* valid after claim_open */
+};
+
+/* Prepares; nothing is made before the first claim.  program is for the journal's first line. */
+void runner_init(struct runner *runner, struct spool *spool, const char *program);
+/* Ends: the journal, if there is one, is synced and moved to log/, the empty directory removed.
+ * Claims that are still open stay where they are, and are recovered by the next runner. */
+int runner_end(struct runner *runner, struct err *err);
+
+/* 1: claimed; 0: another process was faster; -1 with err. */
+int runner_claim(struct runner *runner, const struct queue_entry *entry, struct claim *ret,
+    struct err *err);
+/* Makes the claims durable, so that a power cut cannot bring back a name of which the journal says
+ * that it was offered.  Before the journal_sync() of the group. */
+int runner_sync_claims(struct runner *runner, struct err *err);
+/* Opens the message and reads its record; texts up to verify_max bytes are checked against their
+ * checksum.  EX_DATAERR: damaged (see runner_settle_corrupt). */
+int claim_open(struct claim *claim, uint64_t verify_max, struct err *err);
+/* Closes the file, releases the record. */
+void claim_close(struct claim *claim);
+/* The name of its lane. */
+const char *claim_lane(const struct claim *claim);
+
+/* The moves that follow an outcome that is on record.  Each closes the claim.  -1 with err. */
+int runner_settle_sent(struct claim *claim, struct err *err);
+int runner_settle_deferred(struct claim *claim, int64_t due, struct err *err);
+int runner_settle_failed(struct claim *claim, struct err *err);
+int runner_settle_uncertain(struct claim *claim, struct err *err); /* into uncertain/ */
+int runner_settle_corrupt(struct claim *claim, struct err *err);   /* into corrupt/ */
+/* Back to where it came from, under the same name: nothing has happened to it. */
+int runner_put_back(struct claim *claim, struct err *err);
+
+#endif

@@ -1,0 +1,356 @@
+#include "spool/spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/num.h"
+
+#define MARKER "mailq-spool"
+#define MARKER_TEXT "mailq-spool 1\n"
+
+/* A directory of more than this holds some thousand names, and is counted and sorted at a stroke;
+ * the next message goes into another.  What a file system reports as a directory's size differs,
+ * but grows with its entries on all that we know (ext4, xfs, btrfs, f2fs, tmpfs). */
+#define BUCKET_FULL (256 * 1024)
+
+static const char *const state_words[] = {
+	[STATE_WAITING] = "waiting",	 [STATE_DEFERRED] = "deferred", [STATE_HELD] = "held",
+	[STATE_UNCERTAIN] = "uncertain", [STATE_FAILED] = "failed",	[STATE_CLAIMED] = "claimed",
+	[STATE_SENT] = "sent",		 [STATE_NONE] = "none",
+};
+
+const char *
+state_text(enum state state)
+{
+	return state_words[state];
+}
+
+enum state
+state_parse(const char *word)
+{
+	for (int i = 0; i < STATE_NONE; i++)
+		if (strcmp(word, state_words[i]) == 0)
+			return (enum state)i;
+	return STATE_NONE;
+}
+
+static int
+make_tree(int root, struct err *err)
+{
+	static const char *const plain[] = { "tmp", "cur", "log", "id", "partial", "parked", "corrupt" };
+	char name[16];
+
+	for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
+		if (fs_mkdir(root, plain[i], 0700) < 0)
+			return err_io(err, "cannot make %s", plain[i]);
+	for (int i = 0; i < STATE_COUNT; i++)
+		if (fs_mkdir(root, state_words[i], 0700) < 0)
+			return err_io(err, "cannot make %s", state_words[i]);
+	for (unsigned int i = 0; i < ID_SHARDS; i++) {
+		snprintf(name, sizeof name, "id/%x", i);
+		if (fs_mkdir(root, name, 0700) < 0)
+			return err_io(err, "cannot make %s", name);
+	}
+	if (fs_sync_dir(root, "id") < 0 || fsync(root) < 0)
+		return err_io(err, "cannot sync");
+	/* Last: a spool with its marker is whole. */
+	if (fs_replace_file(root, MARKER, MARKER_TEXT, strlen(MARKER_TEXT), 0600) < 0)
+		return err_io(err, "cannot write %s", MARKER);
+	return 0;
+}
+
+/* 1 where the marker is there and of our version, 0 where it is not there. */
+static int
+read_marker(int root, struct err *err)
+{
+	AUTO_BUF struct buf text = BUF_INIT(64);
+
+	if (fs_read_file(root, MARKER, &text) < 0) {
+		if (errno == ENOENT)
+			return 0;
+		return err_io(err, "%s", MARKER);
+	}
+	if (strcmp(text.s, MARKER_TEXT) != 0)
+		return err_set(err, EX_CONFIG, "%s says \"%.20s\", this mailq reads \"%.13s\"", MARKER,
+		    text.s, MARKER_TEXT);
+	return 1;
+}
+
+static int
+check_owner(int root, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(root, &st) < 0)
+		return err_io(err, "fstat");
+	if (st.st_mode & 07)
+		return err_set(err, EX_NOPERM,
+		    "its mode is %04o, open to all; expected 0700 (or 2770 for a group)",
+		    (unsigned int)st.st_mode & 07777);
+	if (st.st_uid != geteuid() && geteuid() != 0 && !(st.st_mode & S_IWGRP))
+		return err_set(err, EX_NOPERM, "it belongs to user %u", (unsigned int)st.st_uid);
+	return 0;
+}
+
+static int
+check_file_system(int root, struct err *err)
+{
+	struct statfs fs;
+
+	if (fstatfs(root, &fs) < 0)
+		return err_io(err, "statfs");
+	switch ((unsigned int)fs.f_type) {
+	case NFS_SUPER_MAGIC:
+	case 0xff534d42u: /* CIFS */
+	case 0xfe534d42u: /* SMB2 */
+	case SMB_SUPER_MAGIC:
+	case AFS_SUPER_MAGIC:
+	case V9FS_MAGIC:
+		return err_set(err, EX_CONFIG,
+		    "it lies on a network file system, whose renames and locks cannot be relied on "
+		    "(queue.allow_network_fs = true takes the risk)");
+	default:
+		return 0;
+	}
+}
+
+static int
+open_parts(struct spool *spool, struct err *err)
+{
+	spool->tmp = fs_open_dir(spool->root, "tmp");
+	spool->cur = fs_open_dir(spool->root, "cur");
+	spool->log = fs_open_dir(spool->root, "log");
+	if (spool->tmp < 0 || spool->cur < 0 || spool->log < 0)
+		return err_io(err, "cannot open tmp, cur or log");
+	for (int i = 0; i < STATE_COUNT; i++) {
+		spool->states[i] = fs_open_dir(spool->root, state_words[i]);
+		if (spool->states[i] < 0)
+			return err_io(err, "cannot open %s", state_words[i]);
+	}
+	return 0;
+}
+
+static int
+open_checked(struct spool *spool, const struct spool_options *options, struct err *err)
+{
+	int marked;
+
+	if (!options->allow_network_fs && check_file_system(spool->root, err) < 0)
+		return -1;
+	if (check_owner(spool->root, err) < 0)
+		return -1;
+	marked = read_marker(spool->root, err);
+	if (marked < 0)
+		return -1;
+	if (marked == 0) {
+		if (options->read_only)
+			return err_set(err, EX_NOINPUT, "it is not a spool: no file \"%s\" in it", MARKER);
+		if (make_tree(spool->root, err) < 0)
+			return -1;
+	}
+	return open_parts(spool, err);
+}
+
+int
+spool_open(struct spool *spool, const char *path, const struct spool_options *options,
+    struct err *err)
+{
+	memset(spool, 0, sizeof *spool);
+	spool->root = spool->tmp = spool->cur = spool->log = -1;
+	memset(spool->states, -1, sizeof spool->states);
+	memset(spool->ids, -1, sizeof spool->ids);
+	spool->read_only = options->read_only;
+	spool->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (spool->root < 0 && errno == ENOENT && !options->read_only) {
+		if (fs_mkdir_parents(path, 0700) < 0) {
+			err_io(err, "spool %s: cannot be made", path);
+			return err == NULL ? -1 : (err->code = EX_CANTCREAT, -1);
+		}
+		spool->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (spool->root < 0) {
+		err_io(err, "spool %s", path);
+		if (err != NULL && errno == ENOENT)
+			err->code = EX_NOINPUT;
+		return -1;
+	}
+	if (open_checked(spool, options, err) < 0) {
+		spool_close(spool);
+		return err_prefix(err, "spool %s", path);
+	}
+	spool->path = xstrdup(path);
+	return 0;
+}
+
+void
+spool_close(struct spool *spool)
+{
+	auto_close_fd(&spool->root);
+	auto_close_fd(&spool->tmp);
+	auto_close_fd(&spool->cur);
+	auto_close_fd(&spool->log);
+	for (int i = 0; i < STATE_COUNT; i++)
+		auto_close_fd(&spool->states[i]);
+	for (int i = 0; i < ID_SHARDS; i++)
+		auto_close_fd(&spool->ids[i]);
+	free(spool->path);
+	spool->path = NULL;
+}
+
+int
+spool_check_space(const struct spool *spool, uint64_t min_free_bytes, uint64_t min_free_inodes,
+    struct err *err)
+{
+	struct statvfs fs;
+	uint64_t free_bytes;
+	char have[24], want[24];
+
+	if (fstatvfs(spool->root, &fs) < 0)
+		return err_io(err, "spool %s: statvfs", spool->path);
+	free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (free_bytes < min_free_bytes)
+		return err_set(err, EX_TEMPFAIL,
+		    "spool %s: only %s free on its file system, new mail is taken from %s on", spool->path,
+		    num_size_text(free_bytes, have), num_size_text(min_free_bytes, want));
+	/* File systems without a fixed number of inodes (btrfs) report none at all. */
+	if (fs.f_files > 0 && fs.f_favail < min_free_inodes)
+		return err_set(err, EX_TEMPFAIL,
+		    "spool %s: only %llu inodes free on its file system, new mail is taken from %llu on",
+		    spool->path, (unsigned long long)fs.f_favail, (unsigned long long)min_free_inodes);
+	return 0;
+}
+
+unsigned int
+spool_id_shard(const char *encoded_id)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a */
+
+	for (const char *p = encoded_id; *p != '\0'; p++)
+		hash = (hash ^ (unsigned char)*p) * 16777619u;
+	return (hash ^ hash >> 16) % ID_SHARDS;
+}
+
+int
+spool_id_dir(struct spool *spool, const char *encoded_id)
+{
+	unsigned int shard = spool_id_shard(encoded_id);
+	char name[16];
+
+	if (spool->ids[shard] < 0) {
+		snprintf(name, sizeof name, "id/%x", shard);
+		spool->ids[shard] = fs_open_dir(spool->root, name);
+	}
+	return spool->ids[shard];
+}
+
+void
+spool_wake(const struct spool *spool)
+{
+	AUTO_FD int fd = openat(spool->root, "wake", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	/* Closing what was open for writing is the event that both wait for (IN_CLOSE_WRITE). */
+	(void)fd;
+}
+
+/* Opens or durably makes the directory name in parent; hidden is the name it is made under. */
+static int
+open_or_make(int parent, const char *name, const char *hidden)
+{
+	for (int attempt = 0; attempt < 100; attempt++) {
+		int fd = fs_open_dir(parent, name);
+
+		if (fd >= 0 || errno != ENOENT)
+			return fd;
+		if (mkdirat(parent, hidden, 0700) < 0 && errno != EEXIST)
+			return -1;
+		if (fsync(parent) < 0)
+			return -1;
+		if (renameat2(parent, hidden, parent, name, RENAME_NOREPLACE) < 0) {
+			if (errno != EEXIST && errno != ENOENT)
+				return -1;
+			unlinkat(parent, hidden, AT_REMOVEDIR);
+		}
+	}
+	errno = EBUSY;
+	return -1;
+}
+
+int
+spool_open_lane(const struct spool *spool, enum state state, const char *lane)
+{
+	int fd = fs_open_dir(spool->states[state], lane);
+	char hidden[LANE_MAX + TOKEN_SIZE + 3], token[TOKEN_SIZE];
+
+	if (fd >= 0 || errno != ENOENT)
+		return fd;
+	token_make(token);
+	snprintf(hidden, sizeof hidden, ".%s~%s", lane, token);
+	return open_or_make(spool->states[state], lane, hidden);
+}
+
+int
+spool_open_bucket(int lane, int priority, int64_t due)
+{
+	struct bucket_name bucket = { .priority = priority, .start = bucket_start(due) };
+	struct bucket_name maker = { .priority = priority, .start = bucket.start, .unsettled = true };
+	char name[BUCKET_SIZE], hidden[BUCKET_SIZE];
+	struct stat st;
+
+	for (unsigned int part = 0; part < 1000000; part++) {
+		int fd;
+
+		if (part > 0)
+			snprintf(bucket.token, sizeof bucket.token, "%u", part);
+		bucket_name_format(&bucket, name);
+		fd = fs_open_dir(lane, name);
+		if (fd < 0 && errno == ENOENT) {
+			token_make(maker.token);
+			bucket_name_format(&maker, hidden);
+			fd = open_or_make(lane, name, hidden);
+		}
+		if (fd < 0)
+			return -1;
+		if (fstat(fd, &st) == 0 && st.st_size < BUCKET_FULL)
+			return fd;
+		close(fd);
+	}
+	errno = ENOSPC;
+	return -1;
+}
+
+int
+spool_move(const struct spool *spool, int from_dir, const char *from_name, enum state state,
+    const char *lane, const struct message_name *name)
+{
+	char text[NAME_SIZE];
+
+	message_name_format(name, text);
+	for (int attempt = 0; attempt < 100; attempt++) {
+		AUTO_FD int lane_fd = spool_open_lane(spool, state, lane);
+		AUTO_FD int bucket = -1;
+
+		if (lane_fd < 0)
+			return -1;
+		bucket = spool_open_bucket(lane_fd, name->priority, name->due);
+		if (bucket < 0) {
+			if (errno == ENOENT)
+				continue;
+			return -1;
+		}
+		if (renameat(from_dir, from_name, bucket, text) == 0)
+			return 0;
+		if (errno != ENOENT || faccessat(from_dir, from_name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+			return -1;
+		/* The bucket was removed in between: it was empty.  Make it again. */
+	}
+	errno = EBUSY;
+	return -1;
+}

@@ -1,0 +1,44 @@
+/*
+ * Looking at messages.  Nothing here changes anything; it works on a read-only mount.  A message
+ * that moves while we look may be seen twice or not at all, like a file under readdir(3).
+ */
+#ifndef SPOOL_WALK_H
+#define SPOOL_WALK_H
+
+#include "spool/record.h"
+#include "spool/spool.h"
+
+/* Where a message stands. */
+struct place {
+	enum state state;	 /* or STATE_CLAIMED */
+	const char *lane;	 /* as the directory is named */
+	const char *bucket;	 /* "" when claimed */
+	const char *runner;	 /* token, when claimed; else NULL */
+	const char *text;	 /* the name as it stands */
+	int dir;		 /* the directory it stands in */
+	struct message_name name; /* parsed; name.id is encoded */
+};
+
+/* Which messages.  NULL and STATE_NONE mean any; account and batch are plain text. */
+struct walk_filter {
+	enum state state;
+	const char *account, *batch;
+	const char *const *ids; /* plain ids, or NULL */
+	size_t id_count;
+};
+
+/* Calls each(place, arg) for the messages that pass, by state, lane and bucket, within a bucket in
+ * order, until it returns non-zero, and returns that; -1 with err.  Holds the names of one bucket
+ * in memory at a time; opens no message. */
+int walk(struct spool *spool, const struct walk_filter *filter,
+    int (*each)(const struct place *place, void *arg), void *arg, struct err *err);
+
+/* Opens the message and reads its record (release it).  ret_fd may be NULL.  The text begins at
+ * offset name.offset + record.size.  EX_NOINPUT: it is gone; EX_DATAERR: damaged. */
+int message_open(int dir, const char *text, const struct message_name *name, int *ret_fd,
+    struct record *ret, struct err *err);
+/* Recomputes the checksum of record and text: 0, or -1 with EX_DATAERR, EX_IOERR. */
+int message_verify(int fd, const struct message_name *name, const struct record *record,
+    struct err *err);
+
+#endif
