@@ -1,0 +1,289 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/json_stream.h"
+#include "base/log.h"
+#include "cmd/add_forms.h"
+#include "cmd/add_path.h"
+#include "cmd/add_sender.h"
+
+#define CHUNK (64u * 1024)
+/* How long the input may pause before what has come is committed, in milliseconds: a slow writer's
+ * messages do not wait for a thousandth. */
+#define PAUSE_MS 10
+#define WARNED_MAX 32
+
+struct input {
+	struct add_queue *q;
+	const struct add_options *options;
+	const char *name;     /* of the file; NULL: standard input */
+	uint64_t line;	      /* of the message at hand */
+	uint64_t index;	      /* its number */
+	uint64_t pending;     /* line of the first message that is not committed */
+	char *warned[WARNED_MAX]; /* unknown fields that were told of */
+	size_t warned_count;
+	int code; /* the exit status so far */
+};
+
+/* Prints "FILE: line 7: messages[3]", then what the caller has to say. */
+static void __attribute__((format(printf, 3, 4)))
+report(struct input *in, const char *field_separator, const char *fmt, ...)
+{
+	AUTO_BUF struct buf text = BUF_INIT(8192);
+	va_list ap;
+
+	if (in->name != NULL)
+		buf_addf(&text, "%s: ", in->name);
+	buf_addf(&text, "line %" PRIu64 ": messages[%" PRIu64 "]%s", in->line, in->index,
+	    field_separator);
+	va_start(ap, fmt);
+	buf_addv(&text, fmt, ap);
+	va_end(ap);
+	log_error("%s", text.s);
+	in->code = EX_DATAERR;
+}
+
+static void
+warn_unknown(void *arg, const char *field)
+{
+	struct input *in = arg;
+
+	for (size_t i = 0; i < in->warned_count; i++)
+		if (strcmp(in->warned[i], field) == 0)
+			return;
+	if (in->warned_count == WARNED_MAX)
+		return;
+	in->warned[in->warned_count++] = xstrdup(field);
+	log_warning("%s%sline %" PRIu64 ": unknown field \"%s\" ignored, here and in what follows",
+	    in->name != NULL ? in->name : "", in->name != NULL ? ": " : "", in->line, field);
+}
+
+static int
+open_path(void *arg, const char *path, struct err *err)
+{
+	const struct input *in = arg;
+
+	return add_path_open((void *)in->q->settings, path, err);
+}
+
+/* ---- one message ------------------------------------------------------------------------------- */
+
+/* The sender for a message that names none, as text; NULL where none is configured. */
+static char *
+default_from(const struct input *in, const struct json *object, struct err *err)
+{
+	const char *account = json_string(json_get(object, "account_id"));
+	AUTO_ADDRESS struct mail_address address = MAIL_ADDRESS_INIT;
+	AUTO_BUF struct buf text = BUF_INIT(64 * 1024);
+
+	if (in->options->from != NULL)
+		return xstrdup(in->options->from);
+	if (add_sender_configured(in->q->settings, account != NULL ? account : in->options->account,
+		&address, err) <= 0 ||
+	    mail_address_text(&text, &address) < 0)
+		return NULL;
+	return xstrdup(text.s);
+}
+
+static void
+report_faults(struct input *in, const struct mail_faults *faults)
+{
+	for (size_t i = 0; i < faults->count; i++) {
+		AUTO_BUF struct buf text = BUF_INIT(4096);
+
+		mail_fault_text(&text, &faults->at[i], NULL);
+		report(in, faults->at[i].depth > 0 ? "." : ": ", "%s", text.s);
+	}
+	if (faults->truncated)
+		report(in, ": ", "and more faults");
+}
+
+/* Hands one object to the queue.  -1 only for a fault of the spool. */
+static int
+take_object(struct input *in, const struct json *object, struct err *err)
+{
+	AUTO_MESSAGE struct mail_message message = MAIL_MESSAGE_INIT;
+	AUTO_DELIVERY struct mail_delivery parsed = MAIL_DELIVERY_INIT;
+	AUTO_FAULTS struct mail_faults faults = MAIL_FAULTS_INIT;
+	AUTO_FREE char *from = NULL;
+	const struct add_options *o = in->options;
+	const struct record more = { .dsn_notify = o->notify, .dsn_ret = (char *)o->ret };
+	struct mail_json_options options = {
+		.default_domain = add_domain(in->q->settings),
+		.attachment_max = (size_t)in->q->settings->attachments.max_size,
+		.open_path = open_path,
+		.unknown = warn_unknown,
+		.arg = in,
+	};
+	struct mail_delivery delivery;
+
+	if (json_get_set(object, "from") == NULL)
+		options.default_from = from = default_from(in, object, err);
+	if (mail_message_from_json(object, &options, &message, &parsed, &faults) < 0) {
+		report_faults(in, &faults);
+		return 0;
+	}
+	delivery = parsed;
+	if (delivery.account_id == NULL)
+		delivery.account_id = (char *)o->account;
+	if (delivery.batch_code == NULL)
+		delivery.batch_code = (char *)o->batch;
+	if (delivery.priority < 0)
+		delivery.priority = o->priority;
+	if (delivery.deferred_at == 0)
+		delivery.deferred_at = o->due;
+	if (mail_message_complete(&message, in->q->settings->delivery.hostname, err) == 0 &&
+	    add_queue_message(in->q, &message, &delivery, &more, err) == 0)
+		return 0;
+	if (in->q->broken)
+		return -1;
+	report(in, ".", "%s", err->msg);
+	return 0;
+}
+
+static int
+commit(struct input *in, struct err *err)
+{
+	if (add_queue_commit(in->q, err) < 0)
+		return -1;
+	in->pending = 0;
+	return 0;
+}
+
+static int
+take_element(const struct json_element *element, void *arg)
+{
+	struct input *in = arg;
+	AUTO_JSON struct json *object = NULL;
+	struct err err = ERR_INIT;
+	int result = 0;
+
+	in->line = element->line;
+	in->index = element->index;
+	if (element->problem != NULL) {
+		report(in, ": ", "%s", element->problem);
+		return 0;
+	}
+	if (in->pending == 0)
+		in->pending = in->line;
+	object = json_parse(element->text, element->len, element->line, &err);
+	if (object == NULL) {
+		log_error("%s%s%s", in->name != NULL ? in->name : "", in->name != NULL ? ": " : "",
+		    err.msg);
+		in->code = EX_DATAERR;
+		return 0;
+	}
+	result = take_object(in, object, &err);
+	if (result == 0 && add_queue_is_full(in->q))
+		result = commit(in, &err);
+	if (result < 0)
+		in->code = err_print(&err);
+	return result;
+}
+
+/* ---- the input --------------------------------------------------------------------------------- */
+
+/* The next bytes.  Before it waits for a writer that pauses it commits what there is. */
+static ssize_t
+read_input(struct input *in, int fd, bool regular, char *chunk, struct err *err)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+	ssize_t n;
+
+	if (!regular && add_queue_count(in->q) > 0 && poll(&ready, 1, PAUSE_MS) == 0 &&
+	    commit(in, err) < 0)
+		return -1;
+	do {
+		n = read(fd, chunk, CHUNK);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		err_sys(err, EX_NOINPUT, "%s", in->name != NULL ? in->name : "standard input");
+	return n;
+}
+
+/* Feeds all of fd to the stream.  -1 after what ended it was printed. */
+static int
+feed(struct input *in, int fd, struct json_stream *stream)
+{
+	AUTO_FREE char *chunk = xmalloc(CHUNK);
+	struct err err = ERR_INIT;
+	struct stat st;
+	bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+
+	for (;;) {
+		ssize_t n = read_input(in, fd, regular, chunk, &err);
+
+		if (n < 0) {
+			in->code = err_print(&err);
+			return in->q->broken ? -1 : 0;
+		}
+		if (n == 0)
+			return json_stream_end(stream);
+		if (json_stream_feed(stream, chunk, (size_t)n) < 0)
+			return -1;
+	}
+}
+
+/* Reads one input; -1 where the spool is at fault and nothing more can be done. */
+static int
+read_file(struct input *in, const char *name)
+{
+	bool standard = strcmp(name, "-") == 0;
+	/* What a message may take as JSON: its text once more, for what is escaped. */
+	size_t max = 2 * (size_t)in->q->settings->queue.max_message_size + (1u << 20);
+	struct json_stream *stream;
+	struct err err = ERR_INIT;
+	AUTO_FD int opened = -1;
+	int result;
+
+	in->name = standard ? NULL : name;
+	if (!standard) {
+		opened = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+		if (opened < 0) {
+			err_sys(&err, EX_NOINPUT, "%s", name);
+			in->code = err_print(&err);
+			return 0;
+		}
+	}
+	stream = json_stream_new(max, take_element, in);
+	result = feed(in, standard ? STDIN_FILENO : opened, stream);
+	json_stream_free(stream);
+	/* Also where the input broke off: what was complete is good. */
+	if (result == 0 && commit(in, &err) < 0) {
+		in->code = err_print(&err);
+		result = -1;
+	}
+	if (result < 0 && in->pending > 0)
+		log_error("%s%swhat begins at line %" PRIu64 " or later is not queued", 
+		    in->name != NULL ? in->name : "", in->name != NULL ? ": " : "", in->pending);
+	return result;
+}
+
+int
+add_json(struct add_queue *q, const struct add_options *o, const struct opt_rest *rest)
+{
+	struct input in = { .q = q, .options = o };
+	struct mail_delivery delivery;
+	struct record record;
+	struct err err = ERR_INIT;
+
+	/* What holds for all is checked before the first. */
+	if (add_options_delivery(o, &delivery, &err) < 0 || add_record(q->settings, &delivery, &record, &err) < 0)
+		return err_print(&err);
+	if (o->json_file != NULL && read_file(&in, o->json_file) < 0)
+		return in.code;
+	if (o->json_file == NULL && rest->argc == 0)
+		read_file(&in, "-");
+	for (int i = 0; i < rest->argc; i++)
+		if (read_file(&in, rest->argv[i]) < 0)
+			break;
+	for (size_t i = 0; i < in.warned_count; i++)
+		free(in.warned[i]);
+	return in.code;
+}

@@ -1,0 +1,384 @@
+#include "cmd/add_options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/program.h"
+
+static int
+take_mode(void *options, const char *arg, struct err *err)
+{
+	struct add_options *o = options;
+
+	switch (strlen(arg) == 1 ? arg[0] : '\0') {
+	case 'm': /* a message on standard input: what is done anyway */
+		return 0;
+	case 'p':
+		o->mode = ADD_QUEUE;
+		return 0;
+	case 'i':
+		o->mode = ADD_NOTHING;
+		return 0;
+	case 's':
+	case 'a':
+		return err_set(err, EX_USAGE,
+		    "SMTP on standard input is not spoken here; hand over one message and -t, or its "
+		    "recipients");
+	case 'd':
+	case 'D':
+		return err_set(err, EX_USAGE, "this is no daemon; mailq-run delivers");
+	default:
+		return err_set(err, EX_USAGE, "\"%s\" is not a mode; expected m, p or i", arg);
+	}
+}
+
+/* sendmail's -o: of its many settings only "i" means something to a message that is handed in;
+ * delivery and errors are mailq-run's. */
+static int
+take_o(void *options, const char *arg, struct err *err)
+{
+	struct add_options *o = options;
+
+	(void)err;
+	if (arg[0] == 'i')
+		o->ignore_dots = true;
+	return 0;
+}
+
+static int
+take_nothing(void *options, const char *arg, struct err *err)
+{
+	(void)options;
+	(void)arg;
+	(void)err;
+	return 0;
+}
+
+static int
+take_run(void *options, const char *arg, struct err *err)
+{
+	struct add_options *o = options;
+
+	if (arg != NULL)
+		return err_set(err, EX_USAGE,
+		    "only -q alone is known (all that is due); mailq-run has --id and --account, and a "
+		    "timer calls it");
+	o->mode = ADD_RUN;
+	return 0;
+}
+
+static int
+take_aliases(void *options, const char *arg, struct err *err)
+{
+	(void)arg;
+	return take_mode(options, "i", err);
+}
+
+/* True if word, of len bytes, is this one, whatever its case. */
+static bool
+word_is(const char *word, size_t len, const char *expected)
+{
+	return len == strlen(expected) && strncasecmp(word, expected, len) == 0;
+}
+
+static int
+take_notify(void *options, const char *arg, struct err *err)
+{
+	struct add_options *o = options;
+	const char *word = arg;
+
+	for (;;) {
+		size_t len = strcspn(word, ",");
+		bool never = word_is(word, len, "never");
+
+		if ((never && len != strlen(arg)) ||
+		    (!never && !word_is(word, len, "success") && !word_is(word, len, "failure") &&
+		     !word_is(word, len, "delay")))
+			return err_set(err, EX_USAGE,
+			    "\"%s\" is neither \"never\" nor a list of success, failure, delay", arg);
+		if (word[len] == '\0')
+			break;
+		word += len + 1;
+	}
+	free(o->notify);
+	o->notify = xstrdup(arg);
+	for (char *p = o->notify; *p != '\0'; p++)
+		*p = (char)toupper((unsigned char)*p);
+	return 0;
+}
+
+static int
+take_ret(void *options, const char *arg, struct err *err)
+{
+	struct add_options *o = options;
+
+	if (strcasecmp(arg, "full") == 0)
+		o->ret = "FULL";
+	else if (strcasecmp(arg, "hdrs") == 0)
+		o->ret = "HDRS";
+	else
+		return err_set(err, EX_USAGE, "\"%s\" is neither \"full\" nor \"hdrs\"", arg);
+	return 0;
+}
+
+static int
+take_json(void *options, const char *arg, struct err *err)
+{
+	struct add_options *o = options;
+
+	(void)err;
+	o->json = true;
+	if (arg != NULL)
+		o->json_file = arg;
+	return 0;
+}
+
+static int
+take_priority(void *options, const char *arg, struct err *err)
+{
+	struct add_options *o = options;
+	int priority = mail_priority_parse(arg);
+
+	if (priority < 0)
+		return err_set(err, EX_USAGE,
+		    "\"%s\" is not immediate, high, medium, low or 0 to 3", arg);
+	o->priority = priority;
+	return 0;
+}
+
+static int
+take_time(void *options, const char *arg, struct err *err)
+{
+	struct add_options *o = options;
+
+	if (clock_parse(arg, clock_now(), &o->due) < 0)
+		return err_set(err, EX_USAGE,
+		    "\"%s\" is not a time; expected \"18:30\", \"+2h\", \"2026-11-21T08:00\" or Unix "
+		    "seconds",
+		    arg);
+	return 0;
+}
+
+#define O(member) OPT_AT(struct add_options, member)
+
+#define GENERAL_OPTIONS                                                                         \
+	{ .name = "id", .arg = "ID", .help = "the message's id, known to you (one is made up)",  \
+	  OPT_STRING, O(id) },                                                                    \
+	{ .name = "account", .arg = "ACCOUNT", .help = "send through this account", OPT_STRING,  \
+	  O(account) },                                                                           \
+	{ .name = "batch", .arg = "BATCH", .help = "it belongs to this batch", OPT_STRING,       \
+	  O(batch) },                                                                             \
+	{ .name = "priority", .arg = "PRIORITY",                                                 \
+	  .help = "immediate, high, medium (default), low, or 0 to 3", OPT_CALL,                 \
+	  .call = take_priority },                                                                \
+	{ .name = "at", .arg = "TIME", .help = "not before then: 18:30, +2h, 2026-11-21T08:00",  \
+	  OPT_CALL, .call = take_time }
+
+#define SENDMAIL_OPTIONS                                                                        \
+	{ .letter = 't', .help = "recipients are those in the header, too", OPT_FLAG,            \
+	  O(from_header) },                                                                       \
+	{ .letter = 'f', .arg = "SENDER", .help = "the envelope's sender", OPT_STRING,           \
+	  O(sender) },                                                                            \
+	{ .letter = 'r', .arg = "SENDER", .kind = OPT_STRING, O(sender) },                        \
+	{ .letter = 'F', .arg = "NAME", .help = "the author's name where there is no From",      \
+	  OPT_STRING, O(full_name) },                                                             \
+	{ .letter = 'i', .help = "a line with a single dot does not end the message", OPT_FLAG,  \
+	  O(ignore_dots) },                                                                       \
+	{ .letter = 'N', .arg = "NOTIFY",                                                        \
+	  .help = "ask servers for reports: never, or of success,failure,delay", OPT_CALL,       \
+	  .call = take_notify },                                                                  \
+	{ .letter = 'R', .arg = "RETURN", .help = "what such a report holds: full or hdrs",      \
+	  OPT_CALL, .call = take_ret },                                                           \
+	{ .letter = 'o', .arg = "OPTION", .help = "-oi is -i; any other is ignored", OPT_CALL,   \
+	  .call = take_o },                                                                       \
+	{ .letter = 'b', .arg = "MODE", .help = "-bm is the default, -bp shows the queue",       \
+	  OPT_CALL, .call = take_mode },                                                          \
+	/* Given by callers, and without a meaning here. */                                       \
+	{ .letter = 'B', .arg = "TYPE", .kind = OPT_STRING, O(ignored_text) },                    \
+	{ .letter = 'V', .arg = "ENVID", .kind = OPT_STRING, O(ignored_text) },                   \
+	{ .letter = 'L', .arg = "TAG", .kind = OPT_STRING, O(ignored_text) },                     \
+	{ .letter = 'O', .arg = "OPTION", .kind = OPT_STRING, O(ignored_text) },                  \
+	{ .letter = 'X', .arg = "FILE", .kind = OPT_STRING, O(ignored_text) }
+
+static const struct opt add_table[] = {
+	{ .name = "from", .arg = "ADDRESS", .help = "the author, \"Name <a@b>\" or a@b", OPT_STRING,
+	  O(from) },
+	{ .name = "to", .arg = "ADDRESS", .help = "a recipient, or several with commas between",
+	  OPT_LIST, O(to) },
+	{ .name = "cc", .arg = "ADDRESS", .help = "a recipient of a copy", OPT_LIST, O(cc) },
+	{ .name = "bcc", .arg = "ADDRESS", .help = "a recipient whom the others do not see", OPT_LIST,
+	  O(bcc) },
+	{ .name = "subject", .arg = "TEXT", .help = "the subject", OPT_STRING, O(subject) },
+	{ .name = "body", .arg = "TEXT", .help = "the body", OPT_STRING, O(body) },
+	{ .name = "body-file", .arg = "FILE", .help = "the body's file (default: standard input)",
+	  OPT_STRING, O(body_file) },
+	{ .name = "html", .help = "the body is HTML", OPT_FLAG, O(html) },
+	{ .name = "attach", .arg = "FILE", .help = "attach this file", OPT_LIST, O(attach) },
+	{ .name = "header", .arg = "'NAME: VALUE'", .help = "add or replace a header", OPT_LIST,
+	  O(headers) },
+	{ .name = "json", .arg = "[FILE]",
+	  .help = "take messages as JSON or JSON Lines from FILE or standard input", OPT_CALL,
+	  .call = take_json },
+	GENERAL_OPTIONS,
+	SENDMAIL_OPTIONS,
+	OPT_COMMON,
+};
+
+static const struct opt sendmail_table[] = {
+	SENDMAIL_OPTIONS,
+	{ .letter = 'q', .arg = "[WHAT]", .help = "deliver what is due, now", OPT_CALL,
+	  .call = take_run },
+	{ .letter = 'p', .arg = "PROTOCOL", .kind = OPT_STRING, O(ignored_text) },
+	{ .letter = 'h', .arg = "HOPS", .kind = OPT_STRING, O(ignored_text) },
+	{ .letter = 'A', .arg = "MODE", .kind = OPT_STRING, O(ignored_text) },
+	{ .letter = 'G', .kind = OPT_FLAG, O(ignored) },
+	{ .letter = 'U', .kind = OPT_FLAG, O(ignored) },
+	{ .letter = 'm', .kind = OPT_FLAG, O(ignored) },
+	{ .letter = 'n', .kind = OPT_FLAG, O(ignored) },
+	{ .letter = 'I', .kind = OPT_CALL, .call = take_aliases },
+	{ .letter = 'C', .arg = "FILE", .kind = OPT_STRING, O(ignored_text) },
+	{ .letter = 'D', .arg = "FILE", .kind = OPT_STRING, O(ignored_text) },
+	{ .letter = 'd', .arg = "[LEVEL]", .kind = OPT_CALL, .call = take_nothing },
+	{ .letter = 'v', .help = "print the message's id, and say more on stderr", OPT_COUNT,
+	  OPT_AT(struct opt_common, verbose) },
+};
+
+const struct opt_program add_program = {
+	.name = "mailq-add",
+	.synopsis = "[OPTION...] RECIPIENT... <MESSAGE\n"
+		    "[OPTION...] -t <MESSAGE\n"
+		    "[OPTION...] --to ADDRESS --subject TEXT [--body TEXT]\n"
+		    "[OPTION...] --json [FILE...]",
+	.purpose = "Puts messages into the queue and prints the id of each.",
+	.options = add_table,
+	.n_options = sizeof add_table / sizeof add_table[0],
+	.notes = "Exits 0 only when every message is on disk and synced.",
+};
+
+const struct opt_program add_sendmail_program = {
+	.name = "sendmail",
+	.synopsis = "[OPTION...] RECIPIENT... <MESSAGE\n"
+		    "[OPTION...] -t <MESSAGE",
+	.purpose = "Puts a message into mailq's queue, as sendmail's callers expect it.",
+	.options = sendmail_table,
+	.n_options = sizeof sendmail_table / sizeof sendmail_table[0],
+	.notes = "Further flags of sendmail are accepted and ignored; see mailq-add(1).",
+};
+
+/* The first option given that makes a message from flags, or NULL. */
+static const char *
+message_flag(const struct add_options *o)
+{
+	const struct {
+		bool given;
+		const char *name;
+	} flags[] = {
+		{ o->to.n > 0, "--to" },	   { o->cc.n > 0, "--cc" },
+		{ o->bcc.n > 0, "--bcc" },	   { o->subject != NULL, "--subject" },
+		{ o->body != NULL, "--body" },	   { o->body_file != NULL, "--body-file" },
+		{ o->html, "--html" },		   { o->attach.n > 0, "--attach" },
+		{ o->headers.n > 0, "--header" },
+	};
+
+	for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+		if (flags[i].given)
+			return flags[i].name;
+	return NULL;
+}
+
+static int
+check_flags(const struct add_options *o, const struct opt_rest *rest)
+{
+	if (o->from_header)
+		return program_misuse(&add_program, "-t reads a whole message; it does not go with %s",
+		    message_flag(o) != NULL ? message_flag(o) : "--from");
+	if (rest->argc > 0)
+		return program_misuse(&add_program,
+		    "\"%s\": recipients as arguments go with a whole message on standard input; "
+		    "expected --to, --cc or --bcc",
+		    rest->argv[0]);
+	if (o->to.n + o->cc.n + o->bcc.n == 0)
+		return program_misuse(&add_program, "no recipient; expected --to, --cc or --bcc");
+	if (o->subject == NULL)
+		return program_misuse(&add_program, "no --subject (it may be empty)");
+	if (o->body != NULL && o->body_file != NULL)
+		return program_misuse(&add_program, "--body and --body-file exclude each other");
+	return 0;
+}
+
+static int
+check_json(const struct add_options *o)
+{
+	const char *flag = message_flag(o);
+
+	if (flag == NULL && o->from_header)
+		flag = "-t";
+	if (flag == NULL && o->sender != NULL)
+		flag = "-f";
+	if (flag == NULL && o->full_name != NULL)
+		flag = "-F";
+	if (flag == NULL && o->id != NULL)
+		flag = "--id";
+	if (flag != NULL)
+		return program_misuse(&add_program,
+		    "%s does not go with --json: each message says it itself", flag);
+	return 0;
+}
+
+int
+add_options_check(const struct add_options *o, const struct opt_rest *rest,
+    enum add_form *ret_form)
+{
+	enum add_form form = (enum add_form)o->mode;
+	const struct opt_program *program = o->as_sendmail ? &add_sendmail_program : &add_program;
+	int code = 0;
+
+	if (form == ADD_RAW && o->json)
+		form = ADD_JSON;
+	else if (form == ADD_RAW && (message_flag(o) != NULL || o->from != NULL))
+		form = ADD_FLAGS;
+	if (form == ADD_JSON)
+		code = check_json(o);
+	else if (form == ADD_FLAGS)
+		code = check_flags(o, rest);
+	else if (form == ADD_RAW && rest->argc == 0 && !o->from_header)
+		code = program_misuse(program, "no recipient; expected some as arguments, or -t");
+	if (code == 0)
+		*ret_form = form;
+	return code;
+}
+
+int
+add_options_delivery(const struct add_options *o, struct mail_delivery *ret_delivery,
+    struct err *err)
+{
+	const struct {
+		const char *name, *text;
+	} ids[] = { { "--id", o->id }, { "--account", o->account }, { "--batch", o->batch } };
+
+	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+		if (ids[i].text != NULL && mail_id_check(ids[i].text, strlen(ids[i].text), err) < 0)
+			return err_prefix(err, "%s", ids[i].name);
+	*ret_delivery = (struct mail_delivery){
+		.id = (char *)o->id,
+		.account_id = (char *)o->account,
+		.batch_code = (char *)o->batch,
+		.priority = o->priority,
+		.deferred_at = o->due,
+	};
+	return 0;
+}
+
+void
+add_options_release(struct add_options *o)
+{
+	free(o->notify);
+	opt_list_release(&o->to);
+	opt_list_release(&o->cc);
+	opt_list_release(&o->bcc);
+	opt_list_release(&o->attach);
+	opt_list_release(&o->headers);
+}

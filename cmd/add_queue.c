@@ -1,0 +1,244 @@
+#include "cmd/add_queue.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/num.h"
+#include "mail/compose.h"
+#include "mail/magic.h"
+
+void
+add_queue_open(struct add_queue *q, const struct settings *settings, struct spool *spool,
+    const char *source, add_queue_fn *each, void *arg)
+{
+	*q = (struct add_queue){
+		.settings = settings,
+		.spool = spool,
+		.source = source,
+		.each = each,
+		.arg = arg,
+	};
+}
+
+void
+add_queue_close(struct add_queue *q)
+{
+	draft_end(&q->draft);
+	if (q->magic != NULL)
+		mail_magic_free(q->magic);
+	q->magic = NULL;
+}
+
+/* ---- the record -------------------------------------------------------------------------------- */
+
+const struct account *
+add_account(const struct settings *settings, const char *name, struct err *err)
+{
+	const struct account *account;
+	AUTO_BUF struct buf known = BUF_INIT(400);
+
+	if (settings_resolve(settings, name, &account, 1, NULL) > 0)
+		return account;
+	for (size_t i = 0; i < settings_n_accounts(settings); i++)
+		if (buf_addf(&known, "%s%s", i > 0 ? ", " : "", settings_account_at(settings, i)->id) < 0)
+			break;
+	err_set(err, EX_DATAERR, "account_id: no account \"%.100s\" (known: %s)", name, known.s);
+	return NULL;
+}
+
+int
+add_record(const struct settings *settings, const struct mail_delivery *delivery,
+    struct record *ret_record, struct err *err)
+{
+	struct record record = {
+		.id = delivery->id,
+		.account = delivery->account_id,
+		.batch = delivery->batch_code,
+		.priority = delivery->priority >= 0 ? delivery->priority : MAIL_PRIORITY_DEFAULT,
+		.due = delivery->deferred_at,
+	};
+
+	if (record.account != NULL && add_account(settings, record.account, err) == NULL)
+		return -1;
+	if (record.account == NULL)
+		record.account = (char *)"default";
+	*ret_record = record;
+	return 0;
+}
+
+char **
+add_record_recipients(struct record *record, const struct mail_addresses *list)
+{
+	char **recipients = xreallocarray(NULL, list->count, sizeof *recipients);
+
+	for (size_t i = 0; i < list->count; i++)
+		recipients[i] = list->at[i].addr;
+	record->recipients = recipients;
+	record->recipient_count = list->count;
+	return recipients;
+}
+
+char *
+add_bare_id(const char *message_id)
+{
+	size_t len = message_id != NULL ? strlen(message_id) : 0;
+
+	return len > 2 ? xstrndup(message_id + 1, len - 2) : NULL;
+}
+
+/* ---- a message into the draft ------------------------------------------------------------------ */
+
+static int
+write_text(void *arg, const void *bytes, size_t n)
+{
+	struct add_queue *q = arg;
+	uint64_t max = (uint64_t)q->settings->queue.max_message_size;
+	char text[24];
+
+	q->size += n;
+	if (q->size > max) {
+		err_set(&q->sink_err, EX_DATAERR,
+		    "the message is larger than %s (queue.max_message_size)", num_size_text(max, text));
+		errno = EFBIG;
+		return -1;
+	}
+	if (draft_write(q->draft, bytes, n, &q->sink_err) == 0)
+		return 0;
+	q->broken = true;
+	errno = EIO;
+	return -1;
+}
+
+struct mail_sink
+add_queue_sink(struct add_queue *q)
+{
+	return (struct mail_sink){ write_text, q };
+}
+
+int
+add_queue_begin(struct add_queue *q, const struct record *record, struct err *err)
+{
+	const struct settings *s = q->settings;
+
+	if (q->draft == NULL) {
+		if (spool_check_space(q->spool, (uint64_t)s->queue.min_free_bytes,
+			(uint64_t)s->queue.min_free_inodes, err) < 0) {
+			q->broken = true;
+			return -1;
+		}
+		q->draft = draft_begin(q->spool);
+	}
+	q->size = 0;
+	q->sink_err.code = 0;
+	if (draft_message_begin(q->draft, record, err) < 0) {
+		q->broken = err->code != EX_DATAERR;
+		return -1;
+	}
+	return 0;
+}
+
+int
+add_queue_drop(struct add_queue *q, struct err *err)
+{
+	if (q->sink_err.code != 0)
+		*err = q->sink_err;
+	draft_message_drop(q->draft);
+	return -1;
+}
+
+int
+add_queue_end(struct add_queue *q, const struct text_facts *facts, struct err *err)
+{
+	if (draft_message_end(q->draft, facts, err) == 0)
+		return 0;
+	q->broken = err->code != EX_DATAERR;
+	return add_queue_drop(q, err);
+}
+
+int
+add_queue_message(struct add_queue *q, const struct mail_message *message,
+    const struct mail_delivery *delivery, const struct record *more, struct err *err)
+{
+	struct mail_compose_options options = {
+		.now = clock_now(),
+		.attachment_max = (uint64_t)q->settings->attachments.max_size,
+	};
+	struct mail_sink sink = add_queue_sink(q);
+	AUTO_ADDRESSES struct mail_addresses envelope = MAIL_ADDRESSES_INIT;
+	AUTO_FREE char **recipients = NULL;
+	struct text_facts facts = { 0 };
+	AUTO_FREE char *message_id = add_bare_id(message->message_id);
+	struct record record;
+
+	if (add_record(q->settings, delivery, &record, err) < 0)
+		return -1;
+	mail_message_envelope(message, &envelope);
+	recipients = add_record_recipients(&record, &envelope);
+	record.sender = (char *)mail_message_sender(message);
+	record.subject = message->subject;
+	record.from = message->from.addr;
+	record.message_id = message_id;
+	record.source = (char *)q->source;
+	record.dsn_notify = more->dsn_notify;
+	record.dsn_ret = more->dsn_ret;
+	record.expires = more->expires;
+	if (message->attachment_count > 0 && q->magic == NULL)
+		q->magic = mail_magic_new();
+	options.magic = q->magic;
+
+	if (add_queue_begin(q, &record, err) < 0)
+		return -1;
+	if (mail_compose(message, &options, &sink, err) < 0)
+		return add_queue_drop(q, err);
+	facts.smtputf8 = facts.eight_bit = mail_message_needs_smtputf8(message);
+	return add_queue_end(q, &facts, err);
+}
+
+/* ---- the commit -------------------------------------------------------------------------------- */
+
+size_t
+add_queue_count(const struct add_queue *q)
+{
+	return q->draft != NULL ? draft_count(q->draft) : 0;
+}
+
+bool
+add_queue_is_full(const struct add_queue *q)
+{
+	return q->draft != NULL && draft_is_full(q->draft);
+}
+
+static int
+tell(const struct add_queue *q, struct err *err)
+{
+	for (size_t i = 0; i < draft_count(q->draft); i++)
+		if (q->each(q->arg, draft_id(q->draft, i), draft_result(q->draft, i), err) < 0)
+			return -1;
+	return q->each(q->arg, NULL, DRAFT_OPEN, err);
+}
+
+int
+add_queue_commit(struct add_queue *q, struct err *err)
+{
+	sigset_t ending, before;
+	int result;
+
+	if (q->draft == NULL)
+		return 0;
+	sigemptyset(&ending);
+	sigaddset(&ending, SIGINT);
+	sigaddset(&ending, SIGTERM);
+	sigaddset(&ending, SIGHUP);
+	sigprocmask(SIG_BLOCK, &ending, &before);
+	result = draft_commit(q->draft, err);
+	if (result == 0)
+		result = tell(q, err);
+	if (result < 0)
+		q->broken = true;
+	draft_end(&q->draft);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return result;
+}

@@ -1,0 +1,92 @@
+/*
+ * From a message to the queue, for every form in which mailq-add takes one: checks what the
+ * configuration asks for, fills the record, gathers messages in a draft and commits it.
+ *
+ *	add_queue_open(&q, ...)
+ *	for each message
+ *		add_queue_message(&q, &message, &delivery, &err)	one made of fields
+ *	    or	add_queue_begin, sink of add_queue_sink, add_queue_end	one that streams through
+ *	add_queue_commit(&q, &err)
+ *	add_queue_close(&q)
+ *
+ * A fault of one message leaves the others be.  A fault of the spool does not: then q->broken is
+ * true, and all since the last commit is lost.
+ */
+#ifndef CMD_ADD_QUEUE_H
+#define CMD_ADD_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "mail/message.h"
+#include "mail/message_json.h"
+#include "mail/mime.h"
+#include "policy/settings.h"
+#include "spool/draft.h"
+
+struct mail_magic;
+
+/* Hears of each message that a commit made durable, or found known already, and with id NULL that
+ * these were all of them; -1 stops. */
+typedef int add_queue_fn(void *arg, const char *id, enum draft_result result, struct err *err);
+
+struct add_queue {
+	const struct settings *settings;
+	struct spool *spool;
+	const char *source; /* who hands in, for the record; or NULL */
+	add_queue_fn *each;
+	void *arg;
+
+	/* Private. */
+	struct draft *draft; /* NULL between commits */
+	struct mail_magic *magic;
+	struct err sink_err; /* why the sink failed; code 0: it did not */
+	uint64_t size;	     /* of the text of the message under way */
+	bool broken;
+};
+
+/* Borrows all it is given; nothing is opened or made yet. */
+void add_queue_open(struct add_queue *q, const struct settings *settings, struct spool *spool,
+    const char *source, add_queue_fn *each, void *arg);
+/* Rolls back what is not committed. */
+void add_queue_close(struct add_queue *q);
+
+/* The account that a message's name stands for (NULL: the default).  NULL with EX_DATAERR where
+ * there is none of this name; the message lists those that there are. */
+const struct account *add_account(const struct settings *settings, const char *name,
+    struct err *err);
+
+/* What goes into every record alike: account (checked), batch, priority, due, id.  Strings are
+ * borrowed from delivery. */
+int add_record(const struct settings *settings, const struct mail_delivery *delivery,
+    struct record *ret_record, struct err *err);
+
+/* Points the record's recipients at those of list.  Returns the array, which is the caller's to
+ * free once the record is packed. */
+char **add_record_recipients(struct record *record, const struct mail_addresses *list);
+
+/* A Message-ID without its brackets, as the record keeps it; to be freed.  NULL for NULL. */
+char *add_bare_id(const char *message_id);
+
+/* A message that mail_message_complete has passed.  Of record, only dsn_notify, dsn_ret and expires
+ * are read. */
+int add_queue_message(struct add_queue *q, const struct mail_message *message,
+    const struct mail_delivery *delivery, const struct record *more, struct err *err);
+
+/* The same in pieces.  A failed begin or end has dropped the message. */
+int add_queue_begin(struct add_queue *q, const struct record *record, struct err *err);
+struct mail_sink add_queue_sink(struct add_queue *q);
+int add_queue_end(struct add_queue *q, const struct text_facts *facts, struct err *err);
+/* Forgets the message under way because of err, in whose place the sink's reason is put where it
+ * has one.  Returns -1. */
+int add_queue_drop(struct add_queue *q, struct err *err);
+
+/* How many messages wait for the commit, and whether it is time for it. */
+size_t add_queue_count(const struct add_queue *q);
+bool add_queue_is_full(const struct add_queue *q);
+/* Makes them durable and tells each.  Signals that end a program wait until it is done: what is
+ * committed is also told. */
+int add_queue_commit(struct add_queue *q, struct err *err);
+
+#endif

@@ -1,0 +1,53 @@
+/* The capture transport: a group of messages into a Maildir, with one sync for all. */
+#include "base/log.h"
+#include "capture/maildir.h"
+#include "cmd/deliver.h"
+
+static int
+add_message(struct maildir *maildir, struct work *work, struct err *err)
+{
+	struct maildir_message message = { .sender = work->job.sender,
+		.recipients = (const char *const *)work->claim.record.recipients,
+		.n_recipients = work->claim.record.recipient_count,
+		.fd = work->job.fd,
+		.offset = work->job.offset,
+		.length = work->job.length };
+
+	return maildir_add(maildir, &message, err);
+}
+
+void
+capture_deliver(struct outlet *outlet, struct work_list *list)
+{
+	struct delivery *d = outlet->delivery;
+	struct work_list added = { 0 };
+	struct err err = ERR_INIT;
+	struct work *work;
+	int committed;
+
+	for (work = list->first; work != NULL; work = work->next)
+		journal_dot(&d->runner.journal, work->claim.text);
+	if (journal_write(&d->runner.journal) < 0) {
+		/* The journal is lost: nothing more may leave.  The next sync tells. */
+		while ((work = work_shift(list)) != NULL) {
+			work->plan = PLAN_PUT_BACK;
+			work_append(&d->settling, work);
+		}
+		return;
+	}
+	while ((work = work_shift(list)) != NULL) {
+		if (add_message(outlet->maildir, work, &err) == 0) {
+			work_append(&added, work);
+			continue;
+		}
+		work_conclude_capture(work, &err);
+		work_append(&d->settling, work);
+	}
+	committed = maildir_commit(outlet->maildir, &err);
+	if (committed < 0)
+		log_error("%s", err.msg);
+	while ((work = work_shift(&added)) != NULL) {
+		work_conclude_capture(work, committed < 0 ? &err : NULL);
+		work_append(&d->settling, work);
+	}
+}

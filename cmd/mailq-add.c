@@ -1,0 +1,124 @@
+/* mailq-add, also called as sendmail: puts messages into the queue. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/program.h"
+#include "cmd/add_forms.h"
+
+/* Becomes the program of this name that stands beside this one. */
+static int
+become(const char *name, const char *argument)
+{
+	char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof path);
+	char *slash = n > 0 && (size_t)n < sizeof path ? memrchr(path, '/', (size_t)n) : NULL;
+	char *const argv[] = { (char *)name, (char *)argument, NULL };
+	struct err err = ERR_INIT;
+
+	if (slash == NULL ||
+	    (size_t)snprintf(slash + 1, (size_t)(path + sizeof path - slash - 1), "%s", name) >=
+		(size_t)(path + sizeof path - slash - 1))
+		snprintf(path, sizeof path, "%s/%s", BINDIR, name);
+	execv(path, argv);
+	err_sys(&err, EX_UNAVAILABLE, "%s", path);
+	return err_print(&err);
+}
+
+/* One id a line, as soon as the message is durable; a sendmail is silent unless asked with -v. */
+static int
+tell(void *arg, const char *id, enum draft_result result, struct err *err)
+{
+	const struct add_options *o = arg;
+
+	if (result == DRAFT_DUPLICATE) {
+		log_warning("id \"%s\" is known already; not queued again", id);
+		return 0;
+	}
+	if (o->as_sendmail && o->common.verbose == 0)
+		return 0;
+	if ((id != NULL ? printf("%s\n", id) : fflush(stdout)) < 0)
+		return err_sys(err, EX_IOERR, "what is queued cannot be told: standard output");
+	return 0;
+}
+
+static int
+add(const struct add_options *o, const struct opt_rest *rest, enum add_form form)
+{
+	AUTO_SETTINGS struct settings settings = { 0 };
+	AUTO_FREE char *path = NULL;
+	struct spool_options options = { .read_only = false };
+	struct spool spool;
+	struct add_queue q;
+	struct err err = ERR_INIT;
+	char source[40];
+	int code;
+
+	if (settings_load(&settings, o->common.config, &err) < 0 ||
+	    settings_spool(&settings, o->common.spool, &path, &err) < 0)
+		return err_print(&err);
+	options.allow_network_fs = settings.queue.allow_network_fs;
+	if (spool_open(&spool, path, &options, &err) < 0)
+		return err_print(&err);
+	snprintf(source, sizeof source, "%s uid=%u", o->as_sendmail ? "sendmail" : "mailq-add",
+	    (unsigned int)getuid());
+	add_queue_open(&q, &settings, &spool, source, tell, (void *)o);
+	switch (form) {
+	case ADD_JSON:
+		code = add_json(&q, o, rest);
+		break;
+	case ADD_FLAGS:
+		code = add_flags(&q, o);
+		break;
+	default:
+		code = add_raw(&q, o, rest);
+	}
+	add_queue_close(&q);
+	spool_close(&spool);
+	return code;
+}
+
+static int
+run(const struct add_options *o, const struct opt_rest *rest)
+{
+	enum add_form form;
+	int code = add_options_check(o, rest, &form);
+
+	if (code != 0)
+		return code;
+	switch (form) {
+	case ADD_QUEUE:
+		return become("mailq-status", "list");
+	case ADD_RUN:
+		return become("mailq-run", "--now");
+	case ADD_NOTHING:
+		return 0;
+	default:
+		return add(o, rest, form);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	struct add_options options = ADD_OPTIONS_INIT;
+	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+	const char *name = argc == 0 ? "" : slash != NULL ? slash + 1 : argv[0];
+	const struct opt_program *program;
+	struct opt_rest rest;
+	int code;
+
+	options.as_sendmail = strcmp(name, "sendmail") == 0;
+	program = options.as_sendmail ? &add_sendmail_program : &add_program;
+	/* Behind sendmail's first recipient nothing is an option: what stands there may be a stranger's. */
+	if (options.as_sendmail)
+		setenv("POSIXLY_CORRECT", "1", 1);
+	code = program_start(program, argc, argv, &options, &rest);
+	if (code < 0)
+		code = program_finish(run(&options, &rest));
+	add_options_release(&options);
+	return code;
+}

@@ -1,0 +1,286 @@
+/* mailq-run: one cycle of delivery, or a watch. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/program.h"
+#include "cmd/deliver.h"
+
+struct run_options {
+	struct opt_common common;
+	bool now, dry_run, watch, progress, json;
+	bool by_id;
+	struct opt_list ids;
+	const char *account;
+	int64_t limit, jobs;
+};
+
+static int
+take_id(void *options, const char *arg, struct err *err)
+{
+	struct run_options *o = options;
+
+	if (arg[0] == '\0')
+		return err_set(err, EX_USAGE, "an id must not be empty");
+	o->by_id = true;
+	o->ids.v = xreallocarray(o->ids.v, o->ids.n + 1, sizeof *o->ids.v);
+	o->ids.v[o->ids.n++] = arg;
+	return 0;
+}
+
+#define AT(member) OPT_AT(struct run_options, member)
+
+static const struct opt options_table[] = {
+	OPT_COMMON,
+	{ .name = "now", .help = "try parked accounts too", .kind = OPT_FLAG, AT(now) },
+	{ .name = "id", .arg = "ID", .help = "only this message, due or not; more may follow as operands",
+	    .kind = OPT_CALL, .call = take_id },
+	{ .name = "account", .arg = "A", .help = "only what this account sends", .kind = OPT_STRING,
+	    AT(account) },
+	{ .name = "limit", .arg = "N", .help = "take at most N messages", .kind = OPT_INT, AT(limit),
+	    .min = 1, .max = INT64_MAX },
+	{ .name = "jobs", .arg = "N", .help = "at most N connections at once", .kind = OPT_INT, AT(jobs),
+	    .min = 1, .max = 1000 },
+	{ .name = "dry-run", .help = "print what would be sent, send nothing", .kind = OPT_FLAG,
+	    AT(dry_run) },
+	{ .name = "watch", .help = "stay, and deliver as messages come in", .kind = OPT_FLAG,
+	    AT(watch) },
+	{ .name = "progress", .help = "show the numbers on stderr while it runs", .kind = OPT_FLAG,
+	    AT(progress) },
+	{ .name = "json", .help = "print the summary as JSON", .kind = OPT_FLAG, AT(json) },
+};
+
+static const struct opt_program program = {
+	.name = "mailq-run",
+	.synopsis = "[OPTION...]\n[OPTION...] --id ID [ID...]",
+	.purpose = "Deliver what is due in the mail queue, then exit.",
+	.options = options_table,
+	.n_options = sizeof options_table / sizeof options_table[0],
+};
+
+static volatile sig_atomic_t stop_requested;
+
+static void
+request_stop(int signal_number)
+{
+	(void)signal_number;
+	stop_requested = 1;
+}
+
+/* SIGTERM, SIGINT: the conversation in hand is finished, the rest put back.  A second one of the
+ * same kind kills, and a recovery puts back what is left. */
+static void
+catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = request_stop, .sa_flags = SA_RESETHAND };
+
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+}
+
+static void
+print_summary(const struct deliver_counts *counts, bool json)
+{
+	AUTO_BUF struct buf line = BUF_INIT(4096);
+	struct json_writer w = JSON_WRITER(&line);
+
+	if (!json) {
+		printf("sent %llu, deferred %llu, failed %llu", (unsigned long long)counts->sent,
+		    (unsigned long long)counts->deferred, (unsigned long long)counts->failed);
+		if (counts->uncertain > 0)
+			printf(", uncertain %llu", (unsigned long long)counts->uncertain);
+		if (counts->corrupt > 0)
+			printf(", damaged %llu", (unsigned long long)counts->corrupt);
+		if (counts->recovered > 0)
+			printf(", recovered %llu", (unsigned long long)counts->recovered);
+		putchar('\n');
+		return;
+	}
+	json_begin_object(&w);
+	json_member_int(&w, "sent", (int64_t)counts->sent);
+	json_member_int(&w, "deferred", (int64_t)counts->deferred);
+	json_member_int(&w, "failed", (int64_t)counts->failed);
+	json_member_int(&w, "uncertain", (int64_t)counts->uncertain);
+	json_member_int(&w, "damaged", (int64_t)counts->corrupt);
+	json_member_int(&w, "recovered", (int64_t)counts->recovered);
+	json_end_object(&w);
+	puts(line.s);
+}
+
+struct progress {
+	int64_t shown; /* monotonic */
+	uint64_t total;
+};
+
+static void
+show_progress(const struct delivery *d, void *arg)
+{
+	struct progress *progress = arg;
+	const struct deliver_counts *c = &d->counts;
+	int64_t now = clock_monotonic();
+
+	if (now - progress->shown < USEC / 5)
+		return;
+	progress->shown = now;
+	fprintf(stderr, "\rsent %llu, deferred %llu, failed %llu, in hand %zu ",
+	    (unsigned long long)c->sent, (unsigned long long)c->deferred,
+	    (unsigned long long)c->failed, d->in_flight);
+}
+
+struct dry_run {
+	bool json;
+};
+
+static void
+print_due(const struct queue_entry *entry, const struct account *account, void *arg)
+{
+	const struct dry_run *dry_run = arg;
+	char id[ID_TEXT_MAX + 1];
+	AUTO_BUF struct buf line = BUF_INIT(4096);
+	struct json_writer w = JSON_WRITER(&line);
+
+	if (name_decode(entry->name.id, id) < 0)
+		return;
+	if (!dry_run->json) {
+		char shown[2 * ID_TEXT_MAX];
+
+		log_escape(shown, sizeof shown, id, strlen(id));
+		printf("%s\t%s\n", shown, account->id);
+		return;
+	}
+	json_begin_object(&w);
+	json_member_str(&w, "id", id);
+	json_member_str(&w, "account", account->id);
+	json_member_int(&w, "priority", entry->name.priority);
+	json_member_int(&w, "attempts", entry->name.attempts);
+	json_end_object(&w);
+	puts(line.s);
+}
+
+static void
+note_wake(int fd, void *arg)
+{
+	bool *woken = arg;
+	char events[4096];
+
+	while (read(fd, events, sizeof events) > 0)
+		*woken = true;
+}
+
+/* Cycle after cycle, at each wake and each second, until a signal. */
+static int
+watch(struct delivery *d, struct err *err)
+{
+	bool woken = false;
+	AUTO_FD int events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	int result = 0;
+
+	if (events < 0 || inotify_add_watch(events, d->spool->path, IN_CLOSE_WRITE) < 0 ||
+	    smtp_engine_watch(d->engine, events, note_wake, &woken) < 0)
+		return err_io(err, "cannot watch %s", d->spool->path);
+	while (!stop_requested && result == 0) {
+		int64_t next = clock_monotonic() + USEC;
+
+		woken = false;
+		result = deliver_cycle(d, err);
+		if (result == 0)
+			result = deliver_rotate(d, err);
+		while (!stop_requested && result == 0 && !woken && clock_monotonic() < next)
+			if (smtp_engine_step(d->engine, (int)((next - clock_monotonic()) / 1000 + 1), err) < 0)
+				result = -1;
+	}
+	smtp_engine_unwatch(d->engine, events);
+	return result;
+}
+
+static bool
+anything_happened(const struct deliver_counts *c)
+{
+	return c->claimed + c->recovered > 0;
+}
+
+static int
+run_delivery(struct delivery *d, const struct run_options *o, struct err *err)
+{
+	struct dry_run dry_run = { o->json };
+	struct progress progress = { 0 };
+	int result;
+
+	if (o->dry_run)
+		return deliver_dry_run(d, print_due, &dry_run, err);
+	if (o->progress || (isatty(STDERR_FILENO) && isatty(STDOUT_FILENO) && !o->common.quiet)) {
+		d->progress = show_progress;
+		d->progress_arg = &progress;
+	}
+	result = o->watch ? watch(d, err) : deliver_cycle(d, err);
+	if (progress.shown > 0)
+		fprintf(stderr, "\r\033[K");
+	return result;
+}
+
+static int
+run(const struct run_options *o)
+{
+	AUTO_SETTINGS struct settings settings = { 0 };
+	AUTO_FREE char *path = NULL;
+	struct err err = ERR_INIT, end_err = ERR_INIT;
+	struct spool_options spool_options = { 0 };
+	struct deliver_options options = { .ids = o->by_id ? o->ids.v : NULL, .id_count = o->ids.n,
+		.account = o->account, .limit = o->limit, .jobs = o->jobs, .now = o->now };
+	struct spool spool;
+	struct delivery delivery;
+	int result;
+
+	if (settings_load(&settings, o->common.config, &err) < 0 ||
+	    settings_spool(&settings, o->common.spool, &path, &err) < 0)
+		return err_print(&err);
+	if (o->account != NULL && settings_account(&settings, o->account) == NULL) {
+		err_set(&err, EX_USAGE, "--account: no account \"%s\" is configured", o->account);
+		return err_print(&err);
+	}
+	spool_options.allow_network_fs = settings.queue.allow_network_fs;
+	if (spool_open(&spool, path, &spool_options, &err) < 0)
+		return err_print(&err);
+	catch_signals();
+	if (deliver_begin(&delivery, &settings, &spool, &options, &stop_requested, &err) < 0) {
+		spool_close(&spool);
+		return err_print(&err);
+	}
+	result = run_delivery(&delivery, o, &err);
+	if (deliver_end(&delivery, &end_err) < 0 && result == 0) {
+		err = end_err;
+		result = -1;
+	}
+	spool_close(&spool);
+	if (!o->dry_run && !o->common.quiet &&
+	    (o->json || log_wants(LOG_LEVEL_INFO) || isatty(STDOUT_FILENO) ||
+		anything_happened(&delivery.counts)))
+		print_summary(&delivery.counts, o->json);
+	return result < 0 ? err_print(&err) : EX_OK;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct run_options options = { 0 };
+	struct opt_rest rest;
+	int code = program_start(&program, argc, argv, &options, &rest);
+
+	if (code >= 0)
+		return code;
+	if (rest.argc > 0 && !options.by_id)
+		return program_misuse(&program, "unexpected argument \"%s\"", rest.argv[0]);
+	for (int i = 0; i < rest.argc; i++)
+		if (take_id(&options, rest.argv[i], NULL) < 0)
+			return program_misuse(&program, "an id must not be empty");
+	code = program_finish(run(&options));
+	free(options.ids.v);
+	return code;
+}

@@ -1,0 +1,178 @@
+/* mailq-status: looks at the queue, and acts on messages by hand. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/program.h"
+#include "cmd/status.h"
+#include "policy/settings.h"
+
+#define FILTERED "list hold release retry delete"
+#define ACTS "hold release retry delete"
+
+#define S(member) OPT_AT(struct status_options, member)
+
+static const struct opt options_table[] = {
+	OPT_COMMON,
+	{ .name = "state", .arg = "STATE", .help = "only messages in this state", .kind = OPT_STRING,
+		S(state), .only = FILTERED },
+	{ .name = "account", .arg = "ACCOUNT", .help = "only messages of this account",
+		.kind = OPT_STRING, S(account), .only = FILTERED },
+	{ .name = "batch", .arg = "BATCH", .help = "only messages of this batch",
+		.kind = OPT_STRING, S(batch), .only = FILTERED },
+	{ .name = "limit", .arg = "N", .help = "at most N messages",
+		.kind = OPT_INT, S(limit), .min = 1, .max = INT64_MAX, .only = "list" },
+	{ 'l', "long", NULL, "with sender, recipients and subject", OPT_FLAG, S(long_list),
+		.only = "list" },
+	{ .name = "since", .arg = "TIME", .help = "from then on: a time, or 2h for two hours back",
+		.kind = OPT_STRING, S(since), .only = "log" },
+	{ .name = "full", .help = "the lines before an outcome too", .kind = OPT_FLAG, S(full),
+		.only = "log" },
+	{ .name = "repair", .help = "move damaged messages to corrupt/, tidy up after the dead",
+		.kind = OPT_FLAG, S(repair), .only = "check" },
+	{ .name = "all", .help = "act on all messages that pass the filters", .kind = OPT_FLAG,
+		S(all), .only = ACTS },
+	{ 'j', "json", NULL, "print JSON, one value a line", OPT_FLAG, S(json) },
+	{ 'w', "watch", NULL, "show the queue at a glance again each second", OPT_FLAG, S(watch) },
+};
+
+static const struct opt_command commands[] = {
+	{ "list", NULL, "the messages in the queue, a line each" },
+	{ "show", "ID...", "all about a message: where it is, why, and what happened to it" },
+	{ "cat", "ID", "the text of a message as it is sent" },
+	{ "log", "[ID]", "what happened, to all or one" },
+	{ "check", NULL, "read the whole spool and name each fault" },
+	{ "hold", "ID...|--all", "keep from being sent" },
+	{ "release", "ID...|--all", "let go on what is held" },
+	{ "retry", "ID...|--all", "send at once what waits for another attempt, or has failed" },
+	{ "delete", "ID...|--all", "remove, unsent" },
+};
+
+static const struct opt_program program = {
+	.name = "mailq-status",
+	.synopsis = "[OPTION...]\n[OPTION...] COMMAND [ID...]",
+	.purpose = "Show the mail queue, and act on messages in it.",
+	.options = options_table,
+	.n_options = sizeof options_table / sizeof options_table[0],
+	.commands = commands,
+	.n_commands = sizeof commands / sizeof commands[0],
+	.notes = "STATE is one of: waiting deferred held uncertain failed claimed.\n"
+		 "Without a command: the queue at a glance.",
+};
+
+/* Until it is interrupted, or nobody reads any more. */
+static int
+watch(struct spool *spool, const struct status_options *options)
+{
+	static const char home_and_clear[] = "\033[H\033[2J";
+	bool terminal = isatty(STDOUT_FILENO) == 1;
+	int code;
+
+	for (;;) {
+		if (terminal && !options->json)
+			fputs(home_and_clear, stdout);
+		code = status_summary(spool, options);
+		if (code != EX_OK || fflush(stdout) != 0)
+			return code;
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){ .tv_sec = 1 }, NULL);
+		if (!terminal && !options->json)
+			putchar('\n');
+	}
+}
+
+static bool
+is_act(const char *command)
+{
+	return strcmp(command, "hold") == 0 || strcmp(command, "release") == 0 ||
+		strcmp(command, "retry") == 0 || strcmp(command, "delete") == 0;
+}
+
+/* 0, or the exit status of a misuse that has been told. */
+static int
+check_operands(const struct status_options *options, const struct opt_rest *rest)
+{
+	const char *command = rest->command;
+	bool filtered = options->state != NULL || options->account != NULL || options->batch != NULL;
+
+	if (command == NULL)
+		return EX_OK;
+	if (options->watch)
+		return program_misuse(&program, "--watch goes without a command");
+	if (is_act(command)) {
+		if (options->all && rest->argc > 0)
+			return program_misuse(&program, "%s: expected ids or --all, not both", command);
+		if (!options->all && rest->argc == 0)
+			return program_misuse(&program, "%s: expected ids, or --all", command);
+		if (!options->all && filtered)
+			return program_misuse(&program, "%s: filters go with --all", command);
+		return EX_OK;
+	}
+	if (strcmp(command, "show") == 0 && rest->argc == 0)
+		return program_misuse(&program, "show: expected an id");
+	if (strcmp(command, "cat") == 0 && rest->argc != 1)
+		return program_misuse(&program, "cat: expected one id");
+	if (strcmp(command, "log") == 0 && rest->argc > 1)
+		return program_misuse(&program, "log: expected at most one id");
+	if ((strcmp(command, "list") == 0 || strcmp(command, "check") == 0) && rest->argc > 0)
+		return program_misuse(&program, "%s: unexpected operand '%s'", command, rest->argv[0]);
+	return EX_OK;
+}
+
+static int
+dispatch(struct spool *spool, const struct status_options *options, const struct opt_rest *rest)
+{
+	const char *command = rest->command;
+
+	if (command == NULL)
+		return options->watch ? watch(spool, options) : status_summary(spool, options);
+	if (strcmp(command, "list") == 0)
+		return status_list(spool, options);
+	if (strcmp(command, "show") == 0)
+		return status_show(spool, options, rest->argv, rest->argc);
+	if (strcmp(command, "cat") == 0)
+		return status_cat(spool, rest->argv[0]);
+	if (strcmp(command, "log") == 0)
+		return status_log(spool, options, rest->argc > 0 ? rest->argv[0] : NULL);
+	if (strcmp(command, "check") == 0)
+		return status_check(spool, options);
+	return status_act(spool, options, command, rest->argv, rest->argc);
+}
+
+static int
+run(const struct status_options *options, const struct opt_rest *rest)
+{
+	AUTO_SETTINGS struct settings settings = { 0 };
+	AUTO_FREE char *path = NULL;
+	struct spool_options how = { .read_only = false };
+	struct spool spool;
+	struct err err = ERR_INIT;
+	int code = check_operands(options, rest);
+
+	if (code != EX_OK)
+		return code;
+	if (settings_load(&settings, options->common.config, &err) < 0 ||
+		settings_spool(&settings, options->common.spool, &path, &err) < 0)
+		return err_print(&err);
+	/* Not "read only": a spool that is not there yet is made.  One that is there is not written to
+	 * by looking at it, but for the cache of the summary, where that can be done. */
+	how.allow_network_fs = settings.queue.allow_network_fs;
+	if (spool_open(&spool, path, &how, &err) < 0)
+		return err_print(&err);
+	code = dispatch(&spool, options, rest);
+	spool_close(&spool);
+	return code;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct status_options options = { 0 };
+	struct opt_rest rest;
+	int code = program_start(&program, argc, argv, &options, &rest);
+
+	if (code >= 0)
+		return code;
+	return program_finish(run(&options, &rest));
+}

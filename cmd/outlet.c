@@ -1,0 +1,217 @@
+/* An account as this run uses it: its connections or Maildir, and its rest after a fault. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "capture/maildir.h"
+#include "cmd/deliver.h"
+
+#define PARK_FIRST (60 * USEC)
+#define PARK_MAX (3600 * USEC)
+#define JOBS_AHEAD 32
+
+struct outlet *
+outlet_get(struct delivery *d, const struct account *account)
+{
+	struct outlet *outlet;
+
+	for (size_t i = 0; i < d->outlet_count; i++)
+		if (d->outlets[i]->account == account)
+			return d->outlets[i];
+	outlet = xcalloc(1, sizeof *outlet);
+	outlet->delivery = d;
+	outlet->account = account;
+	outlet->window = 1;
+	buf_init(&outlet->secret, 64 * 1024);
+	d->outlets = xreallocarray(d->outlets, d->outlet_count + 1, sizeof *d->outlets);
+	d->outlets[d->outlet_count++] = outlet;
+	return outlet;
+}
+
+static enum smtp_tls
+tls_of(const struct account *account)
+{
+	switch (account->tls) {
+	case ACCOUNT_TLS_IMPLICIT:
+		return SMTP_TLS_IMPLICIT;
+	case ACCOUNT_STARTTLS_REQUIRED:
+		return SMTP_TLS_REQUIRED;
+	case ACCOUNT_STARTTLS_TRY:
+		return SMTP_TLS_TRY;
+	default:
+		return SMTP_TLS_NONE;
+	}
+}
+
+static enum smtp_auth
+auth_of(const struct account *account)
+{
+	switch (account->auth) {
+	case ACCOUNT_AUTH_PLAIN:
+		return SMTP_AUTH_PLAIN;
+	case ACCOUNT_AUTH_LOGIN:
+		return SMTP_AUTH_LOGIN;
+	case ACCOUNT_AUTH_XOAUTH2:
+		return SMTP_AUTH_XOAUTH2;
+	case ACCOUNT_AUTH_OAUTHBEARER:
+		return SMTP_AUTH_OAUTHBEARER;
+	default:
+		return SMTP_AUTH_AUTO;
+	}
+}
+
+static void
+open_pool(struct outlet *outlet)
+{
+	const struct account *account = outlet->account;
+	const struct delivery *d = outlet->delivery;
+	bool token = account->auth == ACCOUNT_AUTH_XOAUTH2 ||
+	    account->auth == ACCOUNT_AUTH_OAUTHBEARER;
+	int64_t jobs = d->options.jobs > 0 ? d->options.jobs : d->settings->delivery.jobs;
+	int64_t connections = account->connections < jobs ? account->connections : jobs;
+	struct smtp_params params = {
+		.host = account->host,
+		.port = (uint16_t)account->port,
+		.tls = tls_of(account),
+		.no_verify = !account->tls_verify,
+		.ca_file = account->ca_file,
+		.ca_dir = account->ca_dir,
+		.cert_file = account->client_cert,
+		.key_file = account->client_key,
+		.user = account->user,
+		.password = account->user != NULL && !token ? outlet->secret.s : NULL,
+		.bearer = account->user != NULL && token ? outlet->secret.s : NULL,
+		.auth = auth_of(account),
+		.auth_without_tls = account->allow_plaintext_auth,
+		.force_8bit = account->force_8bit,
+		.ehlo_name = d->settings->delivery.hostname,
+		.timeouts = { .connect = account->timeouts.connect,
+		    .greeting = account->timeouts.greeting,
+		    .command = account->timeouts.command,
+		    .data_start = account->timeouts.data,
+		    .data_block = account->timeouts.body,
+		    .data_end = account->timeouts.dot },
+	};
+	struct smtp_limits limits = {
+		.connections = (unsigned int)connections,
+		.messages = (unsigned int)account->messages_per_connection,
+		.ttl = account->ttl,
+		.ahead = JOBS_AHEAD,
+	};
+
+	outlet->pool = smtp_pool_new(d->engine, &params, &limits, outlet);
+}
+
+static int
+open_maildir(struct outlet *outlet, struct err *err)
+{
+	const char *path = outlet->account->maildir;
+
+	if (path != NULL)
+		snprintf(outlet->server, sizeof outlet->server, "%s", path);
+	else
+		snprintf(outlet->server, sizeof outlet->server, "%s/captured",
+		    outlet->delivery->spool->path);
+	return maildir_open(&outlet->maildir, outlet->server, err);
+}
+
+int
+outlet_open(struct outlet *outlet)
+{
+	const struct account *account = outlet->account;
+	struct err err = ERR_INIT;
+
+	if (outlet->pool != NULL || outlet->maildir != NULL)
+		return 0;
+	if (account->transport == ACCOUNT_CAPTURE) {
+		if (open_maildir(outlet, &err) == 0)
+			return 0;
+		outlet_park(outlet, "maildir", err.msg);
+		return -1;
+	}
+	snprintf(outlet->server, sizeof outlet->server, strchr(account->host, ':') ? "[%s]:%d" : "%s:%d",
+	    account->host, (int)account->port);
+	if (account->user != NULL && account_secret(account, &outlet->secret, &err) < 0) {
+		outlet_park(outlet, "auth", err.msg);
+		return -1;
+	}
+	open_pool(outlet);
+	return 0;
+}
+
+void
+outlet_reset(struct outlet *outlet)
+{
+	queue_close(&outlet->queue);
+	if (outlet->pool != NULL)
+		smtp_pool_free(outlet->pool);
+	outlet->pool = NULL;
+	maildir_free(outlet->maildir);
+	outlet->maildir = NULL;
+	account_secret_wipe(&outlet->secret);
+	outlet->faulted = false;
+}
+
+void
+outlet_close(struct outlet *outlet)
+{
+	outlet_reset(outlet);
+	outlet_forget_lanes(outlet);
+	free(outlet->lanes);
+	free(outlet);
+}
+
+void
+outlet_park(struct outlet *outlet, const char *class, const char *reason)
+{
+	struct delivery *d = outlet->delivery;
+	struct park park = { 0 };
+	struct err err = ERR_INIT;
+	int64_t now = clock_now(), rest = PARK_FIRST;
+
+	if (park_read(d->spool, outlet->account->id, &park, NULL) != 1)
+		park = (struct park){ .since = now };
+	for (unsigned int i = 0; i < park.faults && rest < PARK_MAX; i++)
+		rest *= 2;
+	park.faults++;
+	park.until = now + (rest < PARK_MAX ? rest : PARK_MAX);
+	snprintf(park.class, sizeof park.class, "%s", class);
+	snprintf(park.reason, sizeof park.reason, "%s", reason);
+	outlet->faulted = outlet->was_parked = true;
+	d->replan = true;
+	log_warning("account %s: %s: %s", outlet->account->id, class, reason);
+	if (park_write(d->spool, outlet->account->id, &park, &err) < 0)
+		log_warning("%s", err.msg);
+	if (d->runner.dir >= 0)
+		journal_parked(&d->runner.journal, outlet->account->id, park.until, reason);
+}
+
+void
+outlet_unpark(struct outlet *outlet)
+{
+	struct err err = ERR_INIT;
+
+	if (!outlet->was_parked)
+		return;
+	outlet->was_parked = false;
+	if (park_clear(outlet->delivery->spool, outlet->account->id, &err) < 0)
+		log_warning("%s", err.msg);
+	else
+		log_info("account %s: works again", outlet->account->id);
+}
+
+void
+outlet_forget_lanes(struct outlet *outlet)
+{
+	for (size_t i = 0; i < outlet->lane_count; i++)
+		free(outlet->lanes[i]);
+	outlet->lane_count = 0;
+}
+
+void
+outlet_add_lane(struct outlet *outlet, const char *lane)
+{
+	outlet->lanes = xreallocarray(outlet->lanes, outlet->lane_count + 1, sizeof(char *));
+	outlet->lanes[outlet->lane_count++] = xstrdup(lane);
+}

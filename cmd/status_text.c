@@ -1,0 +1,191 @@
+/* What mailq-status prints with. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cmd/status.h"
+
+#define PUT_MAX 2000
+#define LABEL_WIDTH 12
+
+int
+status_filter(const struct status_options *options, struct walk_filter *ret, struct err *err)
+{
+	struct walk_filter filter = { .state = STATE_NONE, .account = options->account,
+		.batch = options->batch };
+
+	if (options->state != NULL) {
+		filter.state = state_parse(options->state);
+		if (filter.state > STATE_CLAIMED)
+			return err_set(err, EX_USAGE,
+				"--state: expected waiting, deferred, held, uncertain, failed or "
+				"claimed, not '%s'",
+				options->state);
+	}
+	*ret = filter;
+	return 0;
+}
+
+char *
+status_age(int64_t instant, char text[STATUS_TIME_SIZE])
+{
+	int64_t span = clock_now() - instant;
+	char words[CLOCK_TEXT_SIZE];
+
+	if (span > -USEC && span < USEC)
+		snprintf(text, STATUS_TIME_SIZE, "now");
+	else if (span > 0)
+		snprintf(text, STATUS_TIME_SIZE, "%s ago", clock_span(span, words));
+	else
+		snprintf(text, STATUS_TIME_SIZE, "in %s", clock_span(-span, words));
+	return text;
+}
+
+char *
+status_time(int64_t instant, char text[STATUS_TIME_SIZE])
+{
+	time_t seconds = (time_t)(instant / USEC);
+	char age[STATUS_TIME_SIZE], date[40] = "?";
+	struct tm tm;
+
+	if (localtime_r(&seconds, &tm) != NULL)
+		strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S", &tm);
+	snprintf(text, STATUS_TIME_SIZE, "%s (%.50s)", date, status_age(instant, age));
+	return text;
+}
+
+void
+status_put(const char *text)
+{
+	char safe[PUT_MAX];
+
+	log_escape(safe, sizeof safe, text, strlen(text));
+	fputs(safe, stdout);
+}
+
+void
+status_field(const char *label, const char *text)
+{
+	if (text == NULL || text[0] == '\0')
+		return;
+	printf("  %-*s ", LABEL_WIDTH, label);
+	status_put(text);
+	putchar('\n');
+}
+
+void
+status_json_instant(struct json_writer *w, const char *key, int64_t instant)
+{
+	char text[CLOCK_TEXT_SIZE];
+
+	if (instant != 0)
+		json_member_str(w, key, clock_iso_usec(instant, text));
+}
+
+int
+status_json_line(struct json_writer *w)
+{
+	struct buf *out = w->out;
+	int result = json_finish(w);
+
+	if (result == 0) {
+		fwrite(out->s, 1, out->len, stdout);
+		putchar('\n');
+	}
+	buf_clear(out);
+	*w = (struct json_writer)JSON_WRITER(out);
+	if (result < 0) {
+		log_error("what is to be printed is over %zu bytes", out->max);
+		return EX_SOFTWARE;
+	}
+	return EX_OK;
+}
+
+int64_t
+status_instant(const struct json *value)
+{
+	const char *text = json_string(value);
+	int64_t instant;
+
+	if (text == NULL || clock_parse(text, 0, &instant) < 0)
+		return 0;
+	return instant;
+}
+
+/* "250 2.0.0 Ok: queued as 12345", as much of it as there is. */
+static void
+put_reply(const struct json *line)
+{
+	const char *enhanced = json_string(json_get(line, "enhanced"));
+	const char *reply = json_string(json_get(line, "reply"));
+	int64_t code;
+
+	if (json_to_int(json_get(line, "code"), &code) == 0)
+		printf(" %lld", (long long)code);
+	if (enhanced != NULL && (reply == NULL || strncmp(reply, enhanced, strlen(enhanced)) != 0)) {
+		putchar(' ');
+		status_put(enhanced);
+	}
+	if (reply != NULL) {
+		putchar(' ');
+		status_put(reply);
+	}
+}
+
+static void
+put_member(const char *before, const struct json *line, const char *key)
+{
+	const char *text = json_string(json_get(line, key));
+
+	if (text == NULL)
+		return;
+	fputs(before, stdout);
+	status_put(text);
+}
+
+static void
+put_recipients(const struct json *recipients)
+{
+	for (size_t i = 0; i < json_length(recipients); i++) {
+		const struct json *one = json_at(recipients, i);
+		const char *address = json_string(json_get(one, "address"));
+
+		fputs("    ", stdout);
+		status_put(address != NULL ? address : "?");
+		put_member(": ", one, "outcome");
+		put_reply(one);
+		putchar('\n');
+	}
+}
+
+void
+status_outcome(const struct json *line, bool with_recipients)
+{
+	const char *event = json_string(json_get(line, "event"));
+	int64_t until = status_instant(json_get(line, "until"));
+	int64_t due = status_instant(json_get(line, "due"));
+	char text[STATUS_TIME_SIZE];
+	int64_t attempt;
+
+	status_put(event != NULL ? event : "?");
+	put_member(" by account ", line, "account");
+	put_member(" at ", line, "server");
+	if (json_to_int(json_get(line, "attempt"), &attempt) == 0)
+		printf(", attempt %lld", (long long)attempt);
+	if (json_get(line, "code") != NULL || json_get(line, "reply") != NULL) {
+		putchar(':');
+		put_reply(line);
+	} else {
+		put_member(": ", line, "reason");
+	}
+	put_member("; then: ", line, "then");
+	if (due != 0)
+		printf("; due %s", status_time(due, text));
+	if (until != 0)
+		printf("; until %s", status_time(until, text));
+	putchar('\n');
+	if (with_recipients)
+		put_recipients(json_get(line, "recipients"));
+}

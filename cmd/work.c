@@ -1,0 +1,455 @@
+/* A message in hand: from its claim to the move that follows its outcome. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cmd/deliver.h"
+#include "policy/retry.h"
+
+void
+work_append(struct work_list *list, struct work *work)
+{
+	if (list->first == NULL)
+		list->end = &list->first;
+	work->next = NULL;
+	*list->end = work;
+	list->end = &work->next;
+	list->count++;
+}
+
+struct work *
+work_shift(struct work_list *list)
+{
+	struct work *work = list->first;
+
+	if (work != NULL) {
+		list->first = work->next;
+		list->count--;
+	}
+	return work;
+}
+
+void
+work_free(struct work *work)
+{
+	smtp_job_reset(&work->job);
+	claim_close(&work->claim);
+	partial_release(&work->partial);
+	free(work->recipients);
+	free(work);
+}
+
+static struct journal *
+journal_of(const struct work *work)
+{
+	return &work->outlet->delivery->runner.journal;
+}
+
+/* What every line about this message says. */
+static struct journal_entry
+entry_of(const struct work *work, enum event event, const char *reason)
+{
+	const struct record *record = &work->claim.record;
+
+	return (struct journal_entry){ .event = event,
+		.id = record->id,
+		.name = work->claim.text,
+		.lane = claim_lane(&work->claim),
+		.account = work->outlet->account->id,
+		.batch = record->batch,
+		.attempt = (int)work->claim.name.attempts + 1,
+		.from = record->from != NULL ? record->from : record->sender,
+		.subject = record->subject,
+		.message_id = record->message_id,
+		.server = work->outlet->server,
+		.created = record->created,
+		.size = record->text.length,
+		.reason = reason };
+}
+
+/* The instant after which nothing more is tried. */
+static int64_t
+expiry_base(const struct record *record)
+{
+	/* A message that was to wait until an instant has its whole time from then on. */
+	return record->due > record->created ? record->due : record->created;
+}
+
+static bool
+is_expired(const struct work *work, int64_t now)
+{
+	const struct record *record = &work->claim.record;
+
+	if (record->expires > 0)
+		return record->expires <= now;
+	return retry_expiry(work->outlet->account, expiry_base(record)) <= now;
+}
+
+static enum plan
+fail_now(struct work *work, const char *reason)
+{
+	struct journal_entry entry = entry_of(work, EVENT_FAILED, reason);
+
+	journal_add(journal_of(work), &entry);
+	work->outlet->delivery->counts.failed++;
+	return work->plan = PLAN_FAILED;
+}
+
+static enum plan
+set_aside(struct work *work, const struct err *err)
+{
+	char id[ID_TEXT_MAX + 1];
+	struct journal_entry entry = { .event = EVENT_CORRUPT, .attempt = -1,
+		.name = work->claim.text, .lane = claim_lane(&work->claim), .reason = err->msg };
+
+	if (name_decode(work->claim.name.id, id) == 0)
+		entry.id = id;
+	journal_add(journal_of(work), &entry);
+	log_error("%s: damaged, moved to corrupt/: %s", work->claim.text, err->msg);
+	work->outlet->delivery->counts.corrupt++;
+	return work->plan = PLAN_CORRUPT;
+}
+
+static unsigned int
+notify_of(const char *words)
+{
+	unsigned int notify = 0;
+
+	if (words == NULL)
+		return 0;
+	if (strcasestr(words, "NEVER") != NULL)
+		return SMTP_NOTIFY_NEVER;
+	notify |= strcasestr(words, "SUCCESS") != NULL ? SMTP_NOTIFY_SUCCESS : 0;
+	notify |= strcasestr(words, "FAILURE") != NULL ? SMTP_NOTIFY_FAILURE : 0;
+	notify |= strcasestr(words, "DELAY") != NULL ? SMTP_NOTIFY_DELAY : 0;
+	return notify;
+}
+
+/* Recipients that were settled in earlier attempts are left out of this one. */
+static void
+fill_recipients(struct work *work)
+{
+	const struct record *record = &work->claim.record;
+	const struct account *account = work->outlet->account;
+	unsigned int notify =
+	    notify_of(record->dsn_notify != NULL ? record->dsn_notify : account->dsn_notify);
+
+	work->recipients = xcalloc(record->recipient_count, sizeof *work->recipients);
+	for (size_t i = 0; i < record->recipient_count; i++) {
+		work->recipients[i].address = record->recipients[i];
+		work->recipients[i].notify = notify;
+		for (size_t j = 0; j < work->partial.count; j++)
+			if (strcmp(work->partial.settled[j].address, record->recipients[i]) == 0)
+				work->recipients[i].outcome =
+				    work->partial.settled[j].outcome == EVENT_SENT ? SMTP_SENT : SMTP_FAILED;
+	}
+}
+
+static unsigned int
+flags_of(const struct work *work)
+{
+	const struct record *record = &work->claim.record;
+	const struct account *account = work->outlet->account;
+	unsigned int flags = 0;
+
+	if (record->text.eight_bit)
+		flags |= SMTP_JOB_8BIT;
+	if (record->text.smtputf8)
+		flags |= SMTP_JOB_SMTPUTF8;
+	if (record->dsn_ret != NULL ? strcmp(record->dsn_ret, "FULL") == 0
+				    : account->dsn_return == ACCOUNT_DSN_FULL)
+		flags |= SMTP_JOB_RET_FULL;
+	else if (record->dsn_ret != NULL || account->dsn_return == ACCOUNT_DSN_HEADERS)
+		flags |= SMTP_JOB_RET_HDRS;
+	return flags;
+}
+
+enum plan
+work_prepare(struct work *work)
+{
+	struct claim *claim = &work->claim;
+	struct err err = ERR_INIT;
+
+	if (claim_open(claim, VERIFY_MAX, &err) < 0) {
+		if (err.code == EX_DATAERR)
+			return set_aside(work, &err);
+		/* No descriptor, no memory, an I/O error: not the message's fault. */
+		log_warning("%s", err.msg);
+		return work->plan = PLAN_PUT_BACK;
+	}
+	if (is_expired(work, clock_now()))
+		return fail_now(work, "expired before it could be sent");
+	if (claim->name.attempts > 0 &&
+	    partial_read(claim->runner->spool, claim->name.id, &work->partial, &err) < 0)
+		log_warning("%s: every recipient is tried again", err.msg);
+	fill_recipients(work);
+	work->job = (struct smtp_job){ .sender = claim->record.sender,
+		.recipients = work->recipients,
+		.n_recipients = claim->record.recipient_count,
+		.flags = flags_of(work),
+		.envid = claim->record.dsn_notify != NULL ? claim->record.id : NULL,
+		.fd = claim->fd,
+		.offset = (off_t)(claim->name.offset + claim->record.size),
+		.length = claim->record.text.length,
+		.arg = work };
+	return work->plan = PLAN_NONE;
+}
+
+/* Tallies of a message's recipients over all its attempts. */
+struct tally {
+	size_t sent, failed, deferred;
+	struct recipient_outcome *now;	   /* of this attempt */
+	size_t now_count;
+	struct recipient_outcome *settled; /* of this and earlier ones */
+	size_t settled_count;
+	const struct smtp_recipient *blame; /* the first that was not sent in this attempt */
+};
+
+static enum event
+event_of(enum smtp_outcome outcome)
+{
+	return outcome == SMTP_SENT ? EVENT_SENT : outcome == SMTP_FAILED ? EVENT_FAILED : EVENT_DEFERRED;
+}
+
+static bool
+settled_before(const struct work *work, const char *address)
+{
+	for (size_t i = 0; i < work->partial.count; i++)
+		if (strcmp(work->partial.settled[i].address, address) == 0)
+			return true;
+	return false;
+}
+
+static void
+tally(const struct work *work, struct tally *ret)
+{
+	struct tally t = { 0 };
+
+	t.now = xcalloc(work->job.n_recipients, sizeof *t.now);
+	t.settled = xcalloc(work->job.n_recipients, sizeof *t.settled);
+	for (size_t i = 0; i < work->job.n_recipients; i++) {
+		const struct smtp_recipient *recipient = &work->recipients[i];
+		const struct smtp_reply *reply = smtp_recipient_reply(&work->job, recipient);
+		bool before = settled_before(work, recipient->address);
+		struct recipient_outcome one = { .address = recipient->address,
+			.outcome = event_of(recipient->outcome), .code = before ? 0 : reply->code,
+			.enhanced = before ? "" : reply->status, .reply = before ? "" : reply->text };
+
+		t.sent += one.outcome == EVENT_SENT;
+		t.failed += one.outcome == EVENT_FAILED;
+		t.deferred += one.outcome == EVENT_DEFERRED;
+		if (!before)
+			t.now[t.now_count++] = one;
+		if (one.outcome != EVENT_DEFERRED)
+			t.settled[t.settled_count++] = one;
+		if (!before && one.outcome != EVENT_SENT &&
+		    (t.blame == NULL || (t.blame->outcome != SMTP_FAILED && one.outcome == EVENT_FAILED)))
+			t.blame = recipient;
+	}
+	*ret = t;
+}
+
+static void
+tally_release(struct tally *t)
+{
+	free(t->now);
+	free(t->settled);
+}
+
+/* One line that says why: the decisive reply, and whose, where there are several recipients. */
+static void
+explain(const struct work *work, const struct tally *t, char *text, size_t size)
+{
+	char line[SMTP_REPLY_TEXT + 40];
+	const struct smtp_reply *reply =
+	    t->blame != NULL ? smtp_recipient_reply(&work->job, t->blame) : &work->job.reply;
+
+	smtp_reply_line(reply, line, sizeof line);
+	if (work->job.n_recipients > 1 && t->blame != NULL && t->blame->reply != NULL)
+		snprintf(text, size, "%s: %s%s", t->blame->address, line,
+		    t->sent > 0 ? " (others were sent)" : "");
+	else
+		snprintf(text, size, "%s", line);
+}
+
+static struct retry
+next_attempt(const struct work *work)
+{
+	const struct record *record = &work->claim.record;
+	struct account account = *work->outlet->account;
+	uint32_t random = 0;
+
+	if (getrandom(&random, sizeof random, 0) < 0)
+		random = (uint32_t)clock_now();
+	if (record->expires > 0)
+		account.expires = record->expires - expiry_base(record);
+	return retry_next(&account, work->claim.name.attempts + 1, expiry_base(record), clock_now(),
+	    random);
+}
+
+/* The list of settled recipients, before the outcome goes on record.  A message that failed keeps
+ * only those that were sent: a retry by hand tries all others again. */
+static void
+write_partial(struct work *work, const struct tally *t, bool final)
+{
+	struct spool *spool = work->claim.runner->spool;
+	struct err err = ERR_INIT;
+	size_t count = t->settled_count;
+
+	if (final) {
+		count = 0;
+		for (size_t i = 0; i < t->settled_count; i++)
+			if (t->settled[i].outcome == EVENT_SENT)
+				t->settled[count++] = t->settled[i];
+	}
+	if (count == 0) {
+		if (work->partial.count > 0)
+			partial_remove(spool, work->claim.name.id);
+		return;
+	}
+	if (partial_write(spool, work->claim.name.id, t->settled, count, &err) < 0)
+		log_error("%s: recipients that were served may be served again", err.msg);
+}
+
+static void
+conclude_attempt(struct work *work)
+{
+	struct deliver_counts *counts = &work->outlet->delivery->counts;
+	struct journal_entry entry = entry_of(work, EVENT_SENT, NULL);
+	char reason[1200], given_up[1400];
+	struct retry retry = { 0 };
+	struct tally t;
+
+	tally(work, &t);
+	explain(work, &t, reason, sizeof reason);
+	entry.code = work->job.reply.code;
+	entry.enhanced = work->job.reply.status;
+	entry.reply = work->job.reply.text;
+	entry.recipients = t.now;
+	entry.recipient_count = t.now_count;
+	if (t.deferred > 0)
+		retry = next_attempt(work);
+	if (t.deferred > 0 && retry.verdict == RETRY_LATER) {
+		entry.event = EVENT_DEFERRED;
+		entry.due = work->due = retry.due;
+		entry.reason = reason;
+		work->plan = PLAN_DEFERRED;
+		counts->deferred++;
+		if (t.settled_count > 0)
+			write_partial(work, &t, false);
+	} else if (t.deferred > 0 || t.failed > 0) {
+		snprintf(given_up, sizeof given_up, "%s%s%s", t.deferred > 0 ? retry.reason : "",
+		    t.deferred > 0 ? "; last: " : "", reason);
+		entry.event = EVENT_FAILED;
+		entry.reason = given_up;
+		work->plan = PLAN_FAILED;
+		counts->failed++;
+		write_partial(work, &t, true);
+	} else {
+		work->plan = PLAN_SENT;
+		counts->sent++;
+		outlet_unpark(work->outlet);
+	}
+	journal_add(journal_of(work), &entry);
+	tally_release(&t);
+}
+
+static void
+conclude_uncertain(struct work *work)
+{
+	struct journal_entry entry = entry_of(work, EVENT_UNCERTAIN, NULL);
+	struct retry retry = next_attempt(work);
+	int policy = work->outlet->account->uncertain;
+	char reason[SMTP_REPLY_TEXT + 80];
+
+	work->outlet->delivery->counts.uncertain++;
+	snprintf(reason, sizeof reason, "no answer to the final dot: %s", work->job.reply.text);
+	entry.reason = reason;
+	entry.then = policy == ACCOUNT_UNCERTAIN_HOLD ? "hold"
+	    : policy == ACCOUNT_UNCERTAIN_FAIL	      ? "fail"
+						      : "retry";
+	journal_add(journal_of(work), &entry);
+	if (policy == ACCOUNT_UNCERTAIN_HOLD) {
+		work->plan = PLAN_UNCERTAIN;
+		return;
+	}
+	entry.then = NULL;
+	if (policy == ACCOUNT_UNCERTAIN_RETRY && retry.verdict == RETRY_LATER) {
+		entry.event = EVENT_DEFERRED;
+		entry.due = work->due = retry.due;
+		work->plan = PLAN_DEFERRED;
+	} else {
+		entry.event = EVENT_FAILED;
+		work->plan = PLAN_FAILED;
+	}
+	journal_add(journal_of(work), &entry);
+}
+
+void
+work_conclude(struct work *work)
+{
+	switch (work->job.outcome) {
+	case SMTP_UNCERTAIN:
+		conclude_uncertain(work);
+		break;
+	case SMTP_UNSENT_ACCOUNT:
+		work->plan = PLAN_PUT_BACK;
+		break;
+	case SMTP_UNSENT:
+		if (*work->outlet->delivery->stop || work->outlet->faulted) {
+			work->plan = PLAN_PUT_BACK;
+			break;
+		}
+		conclude_attempt(work);
+		break;
+	default:
+		conclude_attempt(work);
+		break;
+	}
+}
+
+void
+work_conclude_capture(struct work *work, const struct err *err)
+{
+	for (size_t i = 0; i < work->job.n_recipients; i++)
+		if (work->recipients[i].outcome == SMTP_PENDING)
+			work->recipients[i].outcome = err == NULL ? SMTP_SENT : SMTP_DEFERRED;
+	smtp_reply_own(&work->job.reply, "", "%s", err == NULL ? "captured" : err->msg);
+	conclude_attempt(work);
+}
+
+int
+work_settle(struct work *work, struct err *err)
+{
+	struct claim *claim = &work->claim;
+	int result = 0;
+
+	switch (work->plan) {
+	case PLAN_SENT:
+		result = runner_settle_sent(claim, err);
+		break;
+	case PLAN_DEFERRED:
+		result = runner_settle_deferred(claim, work->due, err);
+		break;
+	case PLAN_FAILED:
+		result = runner_settle_failed(claim, err);
+		break;
+	case PLAN_UNCERTAIN:
+		result = runner_settle_uncertain(claim, err);
+		break;
+	case PLAN_CORRUPT:
+		result = runner_settle_corrupt(claim, err);
+		break;
+	case PLAN_PUT_BACK:
+	case PLAN_NONE:
+		result = runner_put_back(claim, err);
+		break;
+	}
+	work->outlet->in_hand--;
+	work_free(work);
+	return result;
+}

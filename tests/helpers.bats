@@ -1,0 +1,58 @@
+# The helpers and the runner themselves: what they promise, the other tests rely on.
+
+load helpers/common
+setup() { common_setup; }
+teardown() { common_teardown; }
+
+@test "two free ports differ, and a reserved one is not given again" {
+	free_port a
+	free_port b
+	[ "$a" != "$b" ]
+	! port_open "$a"
+	! (exec 8>"${MAILQ_TEST_PORTS:-/tmp/mailq-test-ports.$UID}/$a" && flock -n 8)
+}
+
+@test "a server is waited for, reached, and stopped by its pid" {
+	free_port port
+	start_sink sink "$port"
+	pid=$(server_pid sink)
+	port_open "$port"
+	stop_server sink
+	not_running "$pid"
+	! port_open "$port"
+}
+
+@test "a server that dies at once is told at once" {
+	free_port port
+	start_server bad sh -c 'echo no such luck; exit 3'
+	run wait_port bad "$port"
+	assert_status 1
+	assert_match "$output" 'server bad died.*no such luck'
+}
+
+@test "wait_for gives up" {
+	run wait_for -t 0 false
+	assert_status 1
+	assert_match "$output" 'gave up'
+}
+
+@test "the runner sums up, shows what failed, and fails" {
+	mkdir -p tree/tests/checks tree/tests/unit tree/build
+	cp "$MAILQ_TOP/tests/run" tree/tests/
+	printf '#!/bin/sh\necho ok a\necho ok b\n' >tree/tests/checks/fine
+	printf '#!/bin/sh\necho ok c\necho not ok d: because\nexit 1\n' >tree/tests/checks/faulty
+	printf '#!/bin/sh\necho ok e\nexit 3\n' >tree/tests/checks/dies
+	printf '#!/bin/sh\n' >tree/tests/checks/empty
+	chmod +x tree/tests/checks/*
+	run env MAILQ_BUILD="$PWD/tree/build" tree/tests/run
+	assert_status 1
+	assert_equal "${lines[-1]}" '4 passed, 3 failed'
+	assert_match "$output" 'not ok d: because'
+	assert_match "$output" 'dies exited with 3'
+	assert_match "$output" 'empty ran no test'
+	run env MAILQ_BUILD="$PWD/tree/build" tree/tests/run tests/checks/fine
+	assert_status 0
+	assert_equal "${lines[-1]}" '2 passed, 0 failed'
+	run env MAILQ_BUILD="$PWD/tree/build" tree/tests/run nonesuch
+	assert_status 64
+}

@@ -1,0 +1,164 @@
+"""What kills.py and faults.py share: programs, messages to add, and a look at a spool."""
+
+import collections
+import glob
+import json
+import os
+import signal
+import subprocess
+
+from receive import body_for, read_message
+
+BUILD = os.environ["MAILQ_BUILD"]
+
+
+def program(name):
+    return os.path.join(BUILD, "bin", name)
+
+
+def exists(name):
+    return os.access(program(name), os.X_OK)
+
+
+def write_config(path, port=None, capture=False, more=""):
+    """One account, "main": to a server on this port, or into a Maildir in the spool."""
+    where = (
+        'transport = "capture";'
+        if capture
+        else f'host = "127.0.0.1"; port = {port}; starttls = "never"; connections = 4;'
+    )
+    with open(path, "w") as file:
+        file.write(
+            "queue: { min_free_space = 0; min_free_inodes = 0; };\n"
+            'delivery: { hostname = "host.example"; };\n'
+            f'accounts: ( {{ id = "main"; {where} {more} }} );\n'
+        )
+    return path
+
+
+def one_json(test_id, to=None, size=300, **more):
+    """A message as a line of JSON; its content follows from its id."""
+    return json.dumps(
+        {
+            "id": test_id,
+            "from": "app@example.com",
+            "to": to or [f"ok.{test_id}@example.org"],
+            "subject": f"Message {test_id}",
+            "body": body_for(test_id, size),
+            "headers": {"X-Test-Id": test_id},
+            **more,
+        }
+    )
+
+
+def one_raw(test_id, size=300):
+    return (
+        f"From: app@example.com\nTo: ok.{test_id}@example.org\nSubject: Message {test_id}\n"
+        f"X-Test-Id: {test_id}\n\n{body_for(test_id, size)}"
+    )
+
+
+def flags_for(test_id, size=300):
+    return [
+        "--from", "app@example.com", "--to", f"ok.{test_id}@example.org",
+        "--subject", f"Message {test_id}", "--body", body_for(test_id, size),
+        "--header", f"X-Test-Id: {test_id}",
+    ]  # fmt: skip
+
+
+class Spool:
+    def __init__(self, path, config):
+        self.path = os.path.realpath(path)
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ["HOME"],
+            "LC_ALL": "C.UTF-8",
+            "TZ": "UTC",
+            "MAILQ_SPOOL": self.path,
+            "MAILQ_CONFIG": config,
+        }
+
+    def start(self, argv, env=None, **more):
+        return subprocess.Popen(
+            [program(argv[0]), *argv[1:]],
+            env={**self.env, **(env or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **more,
+        )
+
+    def call(self, argv, text="", env=None, seconds=60):
+        """(exit status, stdout, stderr); a status of -9 is a kill."""
+        process = self.start(argv, env, stdin=subprocess.PIPE)
+        try:
+            out, errors = process.communicate(text, seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, errors = process.communicate()
+            errors += f"\n{argv[0]} hung for {seconds} s"
+        return process.returncode, out, errors
+
+    def files(self, *parts):
+        return glob.glob(os.path.join(self.path, *parts))
+
+    def queued(self):
+        """Names of messages that still wait, are deferred or in some runner's hands."""
+        return [
+            os.path.basename(file)
+            for file in self.files("waiting", "*", "*", "*")
+            + self.files("waiting", ".*", "*", "*")
+            + self.files("waiting", "*", ".*", "*")
+            + self.files("deferred", "*", "*", "*")
+            + self.files("deferred", "*", ".*", "*")
+            + self.files("cur", "*", "*", "*")
+        ]
+
+    def ids_in(self, state):
+        return [name.split(".", 5)[5] for name in map(os.path.basename, self.files(state, *"***"))]
+
+    def leftovers(self):
+        """What a last mailq-run should have tidied away."""
+        found = []
+        for part in ("tmp", "cur", "partial"):
+            for name in os.listdir(os.path.join(self.path, part)):
+                found.append(f"{part}/{name}")
+        for state in ("waiting", "deferred", "held", "uncertain", "failed"):
+            for file in self.files(state, ".*") + self.files(state, "*", ".*"):
+                found.append(os.path.relpath(file, self.path))
+        return found + [os.path.basename(file) for file in self.files(".*.tmp")]
+
+    def events(self):
+        """All lines of all journals, by id.  Lines of "offered" and "dot" have a name only."""
+        events = collections.defaultdict(list)
+        for file in self.files("log", "*.log") + self.files("cur", "*", "journal"):
+            with open(file, "rb") as lines:
+                for line in lines:
+                    try:
+                        value = json.loads(line)
+                    except ValueError:
+                        continue  # torn by a kill: the next writer has ended the line
+                    name = value.get("name")
+                    test_id = value.get("id") or (name.split(".", 5)[5] if name else None)
+                    events[test_id].append(value)
+        return events
+
+    def captured(self):
+        """The test's ids of what stands in the Maildir, and whether each is whole."""
+        found = collections.defaultdict(list)
+        for file in self.files("captured", "new", "*"):
+            with open(file, "rb") as text:
+                test_id, whole = read_message(text.read())
+            found[test_id].append(whole)
+        return found
+
+    def check(self):
+        """Complaints of mailq-status check; None while there is no such program."""
+        if not exists("mailq-status"):
+            return None
+        status, out, errors = self.call(["mailq-status", "check"])
+        return [] if status == 0 else [f"mailq-status check: {status}: {out} {errors}"]
+
+
+def was_killed(status):
+    return status == -signal.SIGKILL

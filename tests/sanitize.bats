@@ -1,0 +1,20 @@
+# runs long: the tree is built with the sanitizers.
+#
+# Every unit test once more, under the address and the undefined-behaviour sanitizers.
+
+load helpers/common
+setup() { common_setup; }
+teardown() { common_teardown; }
+
+@test "the unit tests hold under the sanitizers" {
+	local failed=
+
+	run make -C "${MAILQ_BUILD%/*}" -j2 SANITIZE=1 out="$BATS_TEST_TMPDIR/build-sanitize" test-programs
+	assert_status 0
+	for program in build-sanitize/tests/unit/test_*; do
+		[ -x "$program" ] && [[ $program != *.? ]] || continue
+		run "$program"
+		[ "$status" -eq 0 ] || failed+="$program: ${output:0:4000}"$'\n'
+	done
+	[ -z "$failed" ] || fail "$failed"
+}
