@@ -26,6 +26,7 @@ struct input {
 	uint64_t line;	      /* of the message at hand */
 	uint64_t index;	      /* its number */
 	uint64_t pending;     /* line of the first message that is not committed */
+	uint64_t drafting;    /* line of the first of those that no commit has begun with */
 	char *warned[WARNED_MAX]; /* unknown fields that were told of */
 	size_t warned_count;
 	int code; /* the exit status so far */
@@ -152,7 +153,18 @@ commit(struct input *in, struct err *err)
 {
 	if (add_queue_commit(in->q, err) < 0)
 		return -1;
-	in->pending = 0;
+	in->pending = in->drafting = 0;
+	return 0;
+}
+
+/* The same for what was taken before the last turn; what was taken since is begun with. */
+static int
+turn(struct input *in, struct err *err)
+{
+	if (add_queue_turn(in->q, err) < 0)
+		return -1;
+	in->pending = in->drafting;
+	in->drafting = 0;
 	return 0;
 }
 
@@ -172,6 +184,8 @@ take_element(const struct json_element *element, void *arg)
 	}
 	if (in->pending == 0)
 		in->pending = in->line;
+	if (in->drafting == 0)
+		in->drafting = in->line;
 	object = json_parse(element->text, element->len, element->line, &err);
 	if (object == NULL) {
 		log_error("%s%s%s", in->name != NULL ? in->name : "", in->name != NULL ? ": " : "",
@@ -181,7 +195,7 @@ take_element(const struct json_element *element, void *arg)
 	}
 	result = take_object(in, object, &err);
 	if (result == 0 && add_queue_is_full(in->q))
-		result = commit(in, &err);
+		result = turn(in, &err);
 	if (result < 0)
 		in->code = err_print(&err);
 	return result;

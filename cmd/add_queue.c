@@ -10,6 +10,11 @@
 #include "mail/compose.h"
 #include "mail/magic.h"
 
+/* So many are committed first in a thread while the next are read, then twice as many each time: few
+ * enough for the two to overlap within a batch of a thousand, and many to share their syncs in a
+ * long one. */
+#define FIRST_TURN 250
+
 void
 add_queue_open(struct add_queue *q, const struct settings *settings, struct spool *spool,
     const char *source, add_queue_fn *each, void *arg)
@@ -20,12 +25,16 @@ add_queue_open(struct add_queue *q, const struct settings *settings, struct spoo
 		.source = source,
 		.each = each,
 		.arg = arg,
+		.turn = FIRST_TURN,
 	};
 }
 
 void
 add_queue_close(struct add_queue *q)
 {
+	if (q->committing != NULL)
+		sigprocmask(SIG_SETMASK, &q->signals, NULL);
+	draft_end(&q->committing);
 	draft_end(&q->draft);
 	if (q->magic != NULL)
 		mail_magic_free(q->magic);
@@ -202,43 +211,87 @@ add_queue_message(struct add_queue *q, const struct mail_message *message,
 size_t
 add_queue_count(const struct add_queue *q)
 {
-	return q->draft != NULL ? draft_count(q->draft) : 0;
+	return (q->draft != NULL ? draft_count(q->draft) : 0) +
+	    (q->committing != NULL ? draft_count(q->committing) : 0);
 }
 
 bool
 add_queue_is_full(const struct add_queue *q)
 {
-	return q->draft != NULL && draft_is_full(q->draft);
+	return q->draft != NULL &&
+	    (draft_count(q->draft) >= q->turn || draft_is_full(q->draft));
 }
 
 static int
-tell(const struct add_queue *q, struct err *err)
+tell(const struct add_queue *q, const struct draft *draft, struct err *err)
 {
-	for (size_t i = 0; i < draft_count(q->draft); i++)
-		if (q->each(q->arg, draft_id(q->draft, i), draft_result(q->draft, i), err) < 0)
+	for (size_t i = 0; i < draft_count(draft); i++)
+		if (q->each(q->arg, draft_id(draft, i), draft_result(draft, i), err) < 0)
 			return -1;
 	return q->each(q->arg, NULL, DRAFT_OPEN, err);
+}
+
+/* Waits for what is being committed in the thread, and tells it. */
+static int
+finish_turn(struct add_queue *q, struct err *err)
+{
+	int result;
+
+	if (q->committing == NULL)
+		return 0;
+	result = draft_commit_end(q->committing, err);
+	if (result == 0)
+		result = tell(q, q->committing, err);
+	if (result < 0)
+		q->broken = true;
+	draft_end(&q->committing);
+	return result;
+}
+
+static void
+block_signals(sigset_t *ret_before)
+{
+	sigset_t ending;
+
+	sigemptyset(&ending);
+	sigaddset(&ending, SIGINT);
+	sigaddset(&ending, SIGTERM);
+	sigaddset(&ending, SIGHUP);
+	sigprocmask(SIG_BLOCK, &ending, ret_before);
+}
+
+int
+add_queue_turn(struct add_queue *q, struct err *err)
+{
+	if (q->committing == NULL)
+		block_signals(&q->signals);
+	else if (finish_turn(q, err) < 0)
+		return -1;
+	/* A signal that came meanwhile ends the program here, where all that is committed is told. */
+	sigprocmask(SIG_SETMASK, &q->signals, NULL);
+	block_signals(&q->signals);
+	q->committing = q->draft;
+	q->draft = NULL;
+	if (q->turn < DRAFT_MESSAGES)
+		q->turn *= 2;
+	draft_commit_begin(q->committing);
+	return 0;
 }
 
 int
 add_queue_commit(struct add_queue *q, struct err *err)
 {
-	sigset_t ending, before;
 	int result;
 
-	if (q->draft == NULL)
-		return 0;
-	sigemptyset(&ending);
-	sigaddset(&ending, SIGINT);
-	sigaddset(&ending, SIGTERM);
-	sigaddset(&ending, SIGHUP);
-	sigprocmask(SIG_BLOCK, &ending, &before);
-	result = draft_commit(q->draft, err);
-	if (result == 0)
-		result = tell(q, err);
-	if (result < 0)
-		q->broken = true;
-	draft_end(&q->draft);
-	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (q->committing == NULL)
+		block_signals(&q->signals);
+	result = finish_turn(q, err);
+	if (result == 0 && q->draft != NULL) {
+		q->committing = q->draft;
+		q->draft = NULL;
+		draft_commit_begin(q->committing);
+		result = finish_turn(q, err);
+	}
+	sigprocmask(SIG_SETMASK, &q->signals, NULL);
 	return result;
 }

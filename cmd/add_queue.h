@@ -6,7 +6,7 @@
  *	for each message
  *		add_queue_message(&q, &message, &delivery, &err)	one made of fields
  *	    or	add_queue_begin, sink of add_queue_sink, add_queue_end	one that streams through
- *	add_queue_commit(&q, &err)
+ *	add_queue_commit(&q, &err)		(add_queue_turn() when it is full)
  *	add_queue_close(&q)
  *
  * A fault of one message leaves the others be.  A fault of the spool does not: then q->broken is
@@ -15,6 +15,7 @@
 #ifndef CMD_ADD_QUEUE_H
 #define CMD_ADD_QUEUE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -39,10 +40,13 @@ struct add_queue {
 	void *arg;
 
 	/* Private. */
-	struct draft *draft; /* NULL between commits */
+	struct draft *draft;	  /* NULL between commits */
+	struct draft *committing; /* in a thread, while draft is being filled; or NULL */
 	struct mail_magic *magic;
 	struct err sink_err; /* why the sink failed; code 0: it did not */
 	uint64_t size;	     /* of the text of the message under way */
+	size_t turn;	  /* how many are committed next in the thread */
+	sigset_t signals; /* as they were before a commit began */
 	bool broken;
 };
 
@@ -85,7 +89,9 @@ int add_queue_drop(struct add_queue *q, struct err *err);
 /* How many messages wait for the commit, and whether it is time for it. */
 size_t add_queue_count(const struct add_queue *q);
 bool add_queue_is_full(const struct add_queue *q);
-/* Makes them durable and tells each.  Signals that end a program wait until it is done: what is
+/* Begins to make them durable while further ones are taken; tells those of the time before. */
+int add_queue_turn(struct add_queue *q, struct err *err);
+/* Makes all of them durable and tells each.  Signals that end a program wait until it is done: what is
  * committed is also told. */
 int add_queue_commit(struct add_queue *q, struct err *err);
 

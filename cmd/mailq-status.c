@@ -7,7 +7,6 @@
 
 #include "base/program.h"
 #include "cmd/status.h"
-#include "policy/settings.h"
 
 #define FILTERED "list hold release retry delete"
 #define ACTS "hold release retry delete"
@@ -16,24 +15,55 @@
 
 static const struct opt options_table[] = {
 	OPT_COMMON,
-	{ .name = "state", .arg = "STATE", .help = "only messages in this state", .kind = OPT_STRING,
-		S(state), .only = FILTERED },
-	{ .name = "account", .arg = "ACCOUNT", .help = "only messages of this account",
-		.kind = OPT_STRING, S(account), .only = FILTERED },
-	{ .name = "batch", .arg = "BATCH", .help = "only messages of this batch",
-		.kind = OPT_STRING, S(batch), .only = FILTERED },
-	{ .name = "limit", .arg = "N", .help = "at most N messages",
-		.kind = OPT_INT, S(limit), .min = 1, .max = INT64_MAX, .only = "list" },
+	{ .name = "state",
+	    .arg = "STATE",
+	    .help = "only messages in this state",
+	    .kind = OPT_STRING,
+	    S(state),
+	    .only = FILTERED },
+	{ .name = "account",
+	    .arg = "ACCOUNT",
+	    .help = "only messages of this account",
+	    .kind = OPT_STRING,
+	    S(account),
+	    .only = FILTERED },
+	{ .name = "batch",
+	    .arg = "BATCH",
+	    .help = "only messages of this batch",
+	    .kind = OPT_STRING,
+	    S(batch),
+	    .only = FILTERED },
+	{ .name = "limit",
+	    .arg = "N",
+	    .help = "at most N messages",
+	    .kind = OPT_INT,
+	    S(limit),
+	    .min = 1,
+	    .max = INT64_MAX,
+	    .only = "list" },
 	{ 'l', "long", NULL, "with sender, recipients and subject", OPT_FLAG, S(long_list),
-		.only = "list" },
-	{ .name = "since", .arg = "TIME", .help = "from then on: a time, or 2h for two hours back",
-		.kind = OPT_STRING, S(since), .only = "log" },
-	{ .name = "full", .help = "the lines before an outcome too", .kind = OPT_FLAG, S(full),
-		.only = "log" },
-	{ .name = "repair", .help = "move damaged messages to corrupt/, tidy up after the dead",
-		.kind = OPT_FLAG, S(repair), .only = "check" },
-	{ .name = "all", .help = "act on all messages that pass the filters", .kind = OPT_FLAG,
-		S(all), .only = ACTS },
+	    .only = "list" },
+	{ .name = "since",
+	    .arg = "TIME",
+	    .help = "from then on: a time, or 2h for two hours back",
+	    .kind = OPT_STRING,
+	    S(since),
+	    .only = "log" },
+	{ .name = "full",
+	    .help = "the lines before an outcome too",
+	    .kind = OPT_FLAG,
+	    S(full),
+	    .only = "log" },
+	{ .name = "repair",
+	    .help = "move damaged messages to corrupt/, tidy up after the dead",
+	    .kind = OPT_FLAG,
+	    S(repair),
+	    .only = "check" },
+	{ .name = "all",
+	    .help = "act on all messages that pass the filters",
+	    .kind = OPT_FLAG,
+	    S(all),
+	    .only = ACTS },
 	{ 'j', "json", NULL, "print JSON, one value a line", OPT_FLAG, S(json) },
 	{ 'w', "watch", NULL, "show the queue at a glance again each second", OPT_FLAG, S(watch) },
 };
@@ -86,7 +116,7 @@ static bool
 is_act(const char *command)
 {
 	return strcmp(command, "hold") == 0 || strcmp(command, "release") == 0 ||
-		strcmp(command, "retry") == 0 || strcmp(command, "delete") == 0;
+	    strcmp(command, "retry") == 0 || strcmp(command, "delete") == 0;
 }
 
 /* 0, or the exit status of a misuse that has been told. */
@@ -94,7 +124,8 @@ static int
 check_operands(const struct status_options *options, const struct opt_rest *rest)
 {
 	const char *command = rest->command;
-	bool filtered = options->state != NULL || options->account != NULL || options->batch != NULL;
+	bool filtered =
+	    options->state != NULL || options->account != NULL || options->batch != NULL;
 
 	if (command == NULL)
 		return EX_OK;
@@ -102,7 +133,8 @@ check_operands(const struct status_options *options, const struct opt_rest *rest
 		return program_misuse(&program, "--watch goes without a command");
 	if (is_act(command)) {
 		if (options->all && rest->argc > 0)
-			return program_misuse(&program, "%s: expected ids or --all, not both", command);
+			return program_misuse(&program, "%s: expected ids or --all, not both",
+			    command);
 		if (!options->all && rest->argc == 0)
 			return program_misuse(&program, "%s: expected ids, or --all", command);
 		if (!options->all && filtered)
@@ -116,12 +148,14 @@ check_operands(const struct status_options *options, const struct opt_rest *rest
 	if (strcmp(command, "log") == 0 && rest->argc > 1)
 		return program_misuse(&program, "log: expected at most one id");
 	if ((strcmp(command, "list") == 0 || strcmp(command, "check") == 0) && rest->argc > 0)
-		return program_misuse(&program, "%s: unexpected operand '%s'", command, rest->argv[0]);
+		return program_misuse(&program, "%s: unexpected operand '%s'", command,
+		    rest->argv[0]);
 	return EX_OK;
 }
 
 static int
-dispatch(struct spool *spool, const struct status_options *options, const struct opt_rest *rest)
+dispatch(struct spool *spool, const struct status_options *options, const struct settings *settings,
+    const struct opt_rest *rest)
 {
 	const char *command = rest->command;
 
@@ -130,7 +164,7 @@ dispatch(struct spool *spool, const struct status_options *options, const struct
 	if (strcmp(command, "list") == 0)
 		return status_list(spool, options);
 	if (strcmp(command, "show") == 0)
-		return status_show(spool, options, rest->argv, rest->argc);
+		return status_show(spool, options, settings, rest->argv, rest->argc);
 	if (strcmp(command, "cat") == 0)
 		return status_cat(spool, rest->argv[0]);
 	if (strcmp(command, "log") == 0)
@@ -153,14 +187,14 @@ run(const struct status_options *options, const struct opt_rest *rest)
 	if (code != EX_OK)
 		return code;
 	if (settings_load(&settings, options->common.config, &err) < 0 ||
-		settings_spool(&settings, options->common.spool, &path, &err) < 0)
+	    settings_spool(&settings, options->common.spool, &path, &err) < 0)
 		return err_print(&err);
 	/* Not "read only": a spool that is not there yet is made.  One that is there is not written to
 	 * by looking at it, but for the cache of the summary, where that can be done. */
 	how.allow_network_fs = settings.queue.allow_network_fs;
 	if (spool_open(&spool, path, &how, &err) < 0)
 		return err_print(&err);
-	code = dispatch(&spool, options, rest);
+	code = dispatch(&spool, options, &settings, rest);
 	spool_close(&spool);
 	return code;
 }

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/opt.h"
+#include "policy/settings.h"
 #include "spool/spool.h"
 #include "spool/walk.h"
 
@@ -27,7 +28,8 @@ struct status_options {
 
 int status_summary(struct spool *spool, const struct status_options *options);
 int status_list(struct spool *spool, const struct status_options *options);
-int status_show(struct spool *spool, const struct status_options *options, char **ids, int n);
+int status_show(struct spool *spool, const struct status_options *options,
+	const struct settings *settings, char **ids, int n);
 int status_cat(struct spool *spool, const char *id);
 int status_log(struct spool *spool, const struct status_options *options, const char *id);
 int status_check(struct spool *spool, const struct status_options *options);

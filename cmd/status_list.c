@@ -21,7 +21,7 @@ print_name(const struct place *place, const char *id, const char *account, const
 	char age[STATUS_TIME_SIZE];
 
 	printf("%-9s %d %5u  %-13.40s ", state_text(place->state), place->name.priority,
-		place->name.attempts, status_age(place->name.due, age));
+	    place->name.attempts, status_age(place->name.due, age));
 	status_put(account);
 	printf("%*s ", (int)(strlen(account) < 12 ? 12 - strlen(account) : 0), "");
 	status_put(id);
@@ -65,7 +65,7 @@ put_record(struct json_writer *w, const struct record *record)
 
 static void
 put_name(struct json_writer *w, const struct place *place, const char *id, const char *account,
-	const char *batch)
+    const char *batch)
 {
 	json_member_str(w, "id", id);
 	json_member_str(w, "state", state_text(place->state));
@@ -83,7 +83,8 @@ list_one(const struct place *place, void *arg)
 {
 	struct listing *listing = arg;
 	const struct status_options *options = listing->options;
-	char id[ID_TEXT_MAX + 1] = "", account[LANE_PART_MAX + 1] = "", batch[LANE_PART_MAX + 1] = "";
+	char id[ID_TEXT_MAX + 1] = "", account[LANE_PART_MAX + 1] = "",
+			      batch[LANE_PART_MAX + 1] = "";
 	struct record record = { 0 };
 	struct err err = ERR_INIT;
 	bool opened = false;
@@ -91,15 +92,16 @@ list_one(const struct place *place, void *arg)
 	name_decode(place->name.id, id);
 	lane_parse(place->lane, account, batch);
 	if (options->long_list)
-		opened = message_open(place->dir, place->text, &place->name, NULL, &record,
-				 &err) == 0;
+		opened =
+		    message_open(place->dir, place->text, &place->name, NULL, &record, &err) == 0;
 	if (options->json) {
 		json_begin_object(&listing->w);
 		put_name(&listing->w, place, id, account, batch);
 		if (opened)
 			put_record(&listing->w, &record);
 		json_end_object(&listing->w);
-		listing->code = status_json_line(&listing->w);
+		if (status_json_line(&listing->w) != EX_OK)
+			listing->code = EX_SOFTWARE;
 	} else {
 		print_name(place, id, account, batch);
 		if (opened)
@@ -124,7 +126,8 @@ status_list(struct spool *spool, const struct status_options *options)
 	if (status_filter(options, &filter, &err) < 0)
 		return err_print(&err);
 	if (!options->json)
-		printf("%-9s %s %s  %-13s %-12s %s\n", "STATE", "P", "TRIES", "DUE", "ACCOUNT", "ID");
+		printf("%-9s %s %s  %-13s %-12s %s\n", "STATE", "P", "TRIES", "DUE", "ACCOUNT",
+		    "ID");
 	if (walk(spool, &filter, list_one, &listing, &err) < 0)
 		return err_print(&err);
 	return listing.code;

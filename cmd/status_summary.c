@@ -40,7 +40,7 @@ print_states(const struct counts *counts)
 		enum state state = shown[i];
 
 		printf("  %-10s %9llu", state_text(state),
-			(unsigned long long)counts->messages[state]);
+		    (unsigned long long)counts->messages[state]);
 		if (state == STATE_WAITING && counts->oldest != 0)
 			printf("  oldest due %s", status_time(counts->oldest, text));
 		if (state == STATE_DEFERRED && counts->next_due != 0)
@@ -62,8 +62,8 @@ print_parked(const char *account, const struct park *park, void *arg)
 	fputs("Account ", stdout);
 	status_put(account);
 	printf(" is parked until %s, %u fault%s in a row, the first %s: ",
-		status_time(park->until, text), park->faults, park->faults == 1 ? "" : "s",
-		status_age(park->since, (char[STATUS_TIME_SIZE]){ 0 }));
+	    status_time(park->until, text), park->faults, park->faults == 1 ? "" : "s",
+	    status_age(park->since, (char[STATUS_TIME_SIZE]){ 0 }));
 	status_put(park->class);
 	fputs(": ", stdout);
 	status_put(park->reason);
@@ -85,8 +85,9 @@ print_lanes(const struct counts *counts)
 	}
 	printf("\n%-*s ", wide, "ACCOUNT");
 	for (size_t i = 0; i < N_SHOWN; i++)
-		printf(" %9s", (const char *[]){ "WAITING", "DEFERRED", "CLAIMED", "HELD",
-					"UNCERTAIN", "FAILED" }[i]);
+		printf(" %9s",
+		    (const char *[]){ "WAITING", "DEFERRED", "CLAIMED", "HELD", "UNCERTAIN",
+			"FAILED" }[i]);
 	puts(batches ? "  BATCH" : "");
 	for (size_t i = 0; i < counts->lane_count; i++) {
 		const struct lane_count *lane = &counts->lanes[i];
@@ -113,8 +114,7 @@ print_people(struct spool *spool, const struct counts *counts, struct err *err)
 	for (size_t i = 0; i < N_SHOWN; i++)
 		all += counts->messages[shown[i]];
 	status_put(spool->path);
-	printf(": %llu message%s; %s", all, all == 1 ? "" : "s",
-		num_size_text(disk.bytes, size));
+	printf(": %llu message%s; %s", all, all == 1 ? "" : "s", num_size_text(disk.bytes, size));
 	if (disk.counts_inodes)
 		printf(" and %llu inodes", (unsigned long long)disk.inodes);
 	puts(" free");
@@ -197,7 +197,8 @@ print_json(struct spool *spool, const struct counts *counts, struct err *err)
 	json_end_array(&w);
 	json_end_object(&w);
 	if (status_json_line(&w) != EX_OK)
-		return err_set(err, EX_SOFTWARE, "too many accounts and batches for one line of JSON");
+		return err_set(err, EX_SOFTWARE,
+		    "too many accounts and batches for one line of JSON");
 	return 0;
 }
 

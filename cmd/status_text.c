@@ -13,16 +13,17 @@
 int
 status_filter(const struct status_options *options, struct walk_filter *ret, struct err *err)
 {
-	struct walk_filter filter = { .state = STATE_NONE, .account = options->account,
+	struct walk_filter filter = { .state = STATE_NONE,
+		.account = options->account,
 		.batch = options->batch };
 
 	if (options->state != NULL) {
 		filter.state = state_parse(options->state);
 		if (filter.state > STATE_CLAIMED)
 			return err_set(err, EX_USAGE,
-				"--state: expected waiting, deferred, held, uncertain, failed or "
-				"claimed, not '%s'",
-				options->state);
+			    "--state: expected waiting, deferred, held, uncertain, failed or "
+			    "claimed, not '%s'",
+			    options->state);
 	}
 	*ret = filter;
 	return 0;
@@ -124,7 +125,8 @@ put_reply(const struct json *line)
 
 	if (json_to_int(json_get(line, "code"), &code) == 0)
 		printf(" %lld", (long long)code);
-	if (enhanced != NULL && (reply == NULL || strncmp(reply, enhanced, strlen(enhanced)) != 0)) {
+	if (enhanced != NULL &&
+	    (reply == NULL || strncmp(reply, enhanced, strlen(enhanced)) != 0)) {
 		putchar(' ');
 		status_put(enhanced);
 	}
@@ -170,10 +172,13 @@ status_outcome(const struct json *line, bool with_recipients)
 	int64_t attempt;
 
 	status_put(event != NULL ? event : "?");
-	put_member(" by account ", line, "account");
-	put_member(" at ", line, "server");
-	if (json_to_int(json_get(line, "attempt"), &attempt) == 0)
+	if (json_to_int(json_get(line, "attempt"), &attempt) == 0) {
+		put_member(" by account ", line, "account");
+		put_member(" at ", line, "server");
 		printf(", attempt %lld", (long long)attempt);
+	} else if (until != 0) {
+		put_member(": account ", line, "account");
+	}
 	if (json_get(line, "code") != NULL || json_get(line, "reply") != NULL) {
 		putchar(':');
 		put_reply(line);

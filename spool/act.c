@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "spool/draft.h"
-#include "spool/journal.h"
+#include "spool/oplog.h"
 #include "spool/partial.h"
 
 /*
@@ -33,9 +33,7 @@ struct acting {
 	const struct walk_filter *filter;
 	struct act_result *result;
 	struct err *err;
-	struct journal journal; /* begun with the first message that it is about */
-	bool begun;
-	char token[TOKEN_SIZE];
+	struct oplog log;
 	char reason[64];
 	int64_t due;		       /* of the last one that was retried */
 	struct wanted *wanted;	       /* for each of filter->ids; sorted */
@@ -53,46 +51,6 @@ static const struct act_kind {
 	[ACT_DELETE] = { "wdhuf", EVENT_DELETED },
 };
 
-static int
-begin_log(struct acting *acting)
-{
-	char name[TOKEN_SIZE + 8];
-
-	for (int attempt = 0; !acting->begun && attempt < 100; attempt++) {
-		token_make(acting->token);
-		snprintf(name, sizeof name, "%s.log", acting->token);
-		if (journal_create(&acting->journal, acting->spool->log, name, acting->token,
-			    "mailq-status") == 0)
-			acting->begun = true;
-		else if (errno != EEXIST && errno != ENOENT && errno != EWOULDBLOCK)
-			break;
-	}
-	if (!acting->begun)
-		return err_io(acting->err, "spool %s: cannot begin a log", acting->spool->path);
-	return 0;
-}
-
-static void
-add_line(struct acting *acting, const struct place *place)
-{
-	char id[ID_TEXT_MAX + 1] = "", account[LANE_PART_MAX + 1] = "",
-			      batch[LANE_PART_MAX + 1] = "";
-	struct journal_entry entry = { .event = kinds[acting->what].event,
-		.id = id,
-		.name = place->text,
-		.lane = place->lane,
-		.account = account,
-		.batch = batch,
-		.attempt = -1,
-		.reason = acting->reason };
-
-	name_decode(place->name.id, id);
-	lane_parse(place->lane, account, batch);
-	if (acting->what == ACT_RETRY)
-		entry.due = acting->due;
-	journal_add(&acting->journal, &entry);
-}
-
 /* A bucket that nothing is left in goes; one that is not empty stays by itself. */
 static void
 leave_bucket(struct acting *acting, const struct place *next)
@@ -101,7 +59,7 @@ leave_bucket(struct acting *acting, const struct place *next)
 
 	if (next != NULL)
 		snprintf(path, sizeof path, "%s/%s/%s", state_text(next->state), next->lane,
-			next->bucket);
+		    next->bucket);
 	if (strcmp(path, acting->left) == 0)
 		return;
 	if (acting->left[0] != '\0')
@@ -111,7 +69,7 @@ leave_bucket(struct acting *acting, const struct place *next)
 
 static int
 move_to(struct acting *acting, const struct place *place, enum state state,
-	const struct message_name *name)
+    const struct message_name *name)
 {
 	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1], lane[LANE_MAX + 1];
 
@@ -140,8 +98,8 @@ take_step(struct acting *acting, const struct place *place)
 	case ACT_HOLD:
 		return move_to(acting, place, STATE_HELD, &name);
 	case ACT_RELEASE:
-		return move_to(
-			acting, place, name.due > now ? STATE_DEFERRED : STATE_WAITING, &name);
+		return move_to(acting, place, name.due > now ? STATE_DEFERRED : STATE_WAITING,
+		    &name);
 	case ACT_RETRY:
 		/* Strictly increasing: in the order in which we meet them. */
 		acting->due = name.due = now > acting->due ? now : acting->due + 1;
@@ -190,7 +148,7 @@ mark_seen(struct acting *acting, const char *encoded)
 			high = middle;
 	}
 	for (; low < acting->filter->id_count && strcmp(acting->wanted[low].encoded, encoded) == 0;
-		low++)
+	     low++)
 		acting->wanted[low].seen = true;
 }
 
@@ -211,7 +169,7 @@ act_on(const struct place *place, void *arg)
 			result->unfit++;
 		return 0;
 	}
-	if (begin_log(acting) < 0)
+	if (oplog_begin(&acting->log, acting->err) < 0)
 		return -1;
 	leave_bucket(acting, place);
 	if (take_step(acting, place) < 0) {
@@ -220,11 +178,12 @@ act_on(const struct place *place, void *arg)
 			return 0;
 		}
 		return err_io(acting->err, "spool %s: cannot %s %s/%s/%s/%s", acting->spool->path,
-			acting->what == ACT_DELETE ? "delete" : "move", state_text(place->state),
-			place->lane, place->bucket, place->text);
+		    acting->what == ACT_DELETE ? "delete" : "move", state_text(place->state),
+		    place->lane, place->bucket, place->text);
 	}
 	result->done++;
-	add_line(acting, place);
+	oplog_add(&acting->log, kinds[acting->what].event, place->text, place->lane,
+	    acting->what == ACT_RETRY ? acting->due : 0, acting->reason);
 	return 0;
 }
 
@@ -267,31 +226,23 @@ sync_all(struct acting *acting)
 	leave_bucket(acting, NULL);
 	if (acting->result->done == 0)
 		return 0;
-	if (journal_sync(&acting->journal) < 0 || syncfs(acting->spool->root) < 0)
+	if (oplog_sync(&acting->log, acting->err) < 0)
+		return -1;
+	if (syncfs(acting->spool->root) < 0)
 		return err_io(acting->err, "spool %s: cannot sync", acting->spool->path);
 	return 0;
 }
 
-static void
-end_log(struct acting *acting)
-{
-	char name[TOKEN_SIZE + 8];
-
-	if (!acting->begun)
-		return;
-	snprintf(name, sizeof name, "%s.log", acting->token);
-	if (acting->result->done == 0)
-		unlinkat(acting->spool->log, name, 0);
-	journal_close(&acting->journal);
-}
-
 int
 act(struct spool *spool, enum act what, const struct walk_filter *filter, struct act_result *ret,
-	struct err *err)
+    struct err *err)
 {
-	struct acting acting = {
-		.spool = spool, .what = what, .filter = filter, .result = ret, .err = err
-	};
+	struct acting acting = { .spool = spool,
+		.what = what,
+		.filter = filter,
+		.result = ret,
+		.err = err,
+		.log = { .spool = spool } };
 	int result;
 
 	*ret = (struct act_result){ 0 };
@@ -302,7 +253,7 @@ act(struct spool *spool, enum act what, const struct walk_filter *filter, struct
 		result = act_again(&acting);
 	if (sync_all(&acting) < 0)
 		result = -1;
-	end_log(&acting);
+	oplog_end(&acting.log);
 	tell_missing(&acting);
 	if (ret->done > 0 && (what == ACT_RELEASE || what == ACT_RETRY))
 		spool_wake(spool);

@@ -337,10 +337,13 @@ count_state(struct counting *c, int state)
 
 /* Whether somebody holds the lock.  To ask is to take it for a moment; who wants it just then finds
  * it taken, and comes back. */
-static bool
-is_at_work(int runner)
+bool
+runner_is_at_work(const struct spool *spool, const char *token)
 {
-	AUTO_FD int fd = openat(runner, "journal", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	AUTO_FD int runner = fs_open_dir(spool->cur, token);
+	AUTO_FD int fd = runner < 0 ? -1
+				    : openat(runner, "journal",
+					      O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
@@ -355,7 +358,7 @@ count_runner(struct counting *c, int cur, const char *token)
 
 	if (runner < 0)
 		return errno == 0 ? 0 : -1;
-	if (is_at_work(runner))
+	if (runner_is_at_work(c->spool, token))
 		c->counts->runners++;
 	if (dirs_list(runner, &lanes, dirs_compare_text) < 0)
 		return -1;

@@ -29,4 +29,7 @@ struct counts {
 int count_messages(struct spool *spool, struct counts *ret, struct err *err);
 void counts_release(struct counts *counts);
 
+/* Whether the runner of this token lives: somebody holds the lock on its journal. */
+bool runner_is_at_work(const struct spool *spool, const char *token);
+
 #endif

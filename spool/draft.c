@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -236,6 +237,47 @@ draft_commit(struct draft *draft, struct err *err)
 	return 0;
 }
 
+int
+draft_thread(pthread_t *thread, void *(*run)(void *arg), void *arg)
+{
+	sigset_t all, before;
+	int result;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	result = pthread_create(thread, NULL, run, arg);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return result;
+}
+
+static void *
+commit_in_thread(void *arg)
+{
+	struct draft *draft = arg;
+
+	draft->thread_result = draft_commit(draft, &draft->thread_err);
+	return NULL;
+}
+
+void
+draft_commit_begin(struct draft *draft)
+{
+	draft->in_thread = draft_thread(&draft->thread, commit_in_thread, draft) == 0;
+	if (!draft->in_thread)
+		commit_in_thread(draft);
+}
+
+int
+draft_commit_end(struct draft *draft, struct err *err)
+{
+	if (draft->in_thread)
+		pthread_join(draft->thread, NULL);
+	draft->in_thread = false;
+	if (draft->thread_result < 0 && err != NULL)
+		*err = draft->thread_err;
+	return draft->thread_result;
+}
+
 void
 draft_end(struct draft **draft)
 {
@@ -243,6 +285,8 @@ draft_end(struct draft **draft)
 
 	if (d == NULL)
 		return;
+	if (d->in_thread)
+		draft_commit_end(d, NULL);
 	/* With the lock held by this process, the rollback is the same as a recovery's. */
 	if (d->fd >= 0 && !d->committed)
 		draft_roll_back(d->spool, d->token, d->fd);

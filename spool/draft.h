@@ -56,6 +56,10 @@ enum draft_result draft_result(const struct draft *draft, size_t i);
 /* 0 when every message is queued durably or known as a duplicate; else nothing is, and err says
  * why: EX_TEMPFAIL (space, or another process holds an id at this moment), EX_IOERR. */
 int draft_commit(struct draft *draft, struct err *err);
+/* The same in a thread, while the caller fills another draft: begin, then end, which waits and gives
+ * the result.  One at a time for a spool; the draft must not be touched in between. */
+void draft_commit_begin(struct draft *draft);
+int draft_commit_end(struct draft *draft, struct err *err);
 /* Frees; rolls back unless committed.  Accepts NULL; for AUTO() too. */
 void draft_end(struct draft **draft);
 

@@ -4,9 +4,7 @@
  * of those messages whose names are made, while the names of the next are being made.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -102,27 +100,13 @@ count_ids(const struct draft *draft)
 	return count;
 }
 
-/* The thread must not take signals that the program handles: they interrupt nothing here. */
-static int
-start_thread(pthread_t *thread, struct linking *linking)
-{
-	sigset_t all, before;
-	int result;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	result = pthread_create(thread, NULL, take_all_ids, linking);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return result;
-}
-
 int
 draft_link(struct draft *draft, struct group *groups, unsigned int *ret_shards, struct err *err)
 {
 	struct linking linking = { .draft = draft, .groups = groups, .err = ERR_INIT };
 	size_t ids = count_ids(draft);
 	pthread_t thread;
-	bool threaded = ids >= THREAD_MIN && start_thread(&thread, &linking) == 0;
+	bool threaded = ids >= THREAD_MIN && draft_thread(&thread, take_all_ids, &linking) == 0;
 	int result = 0;
 
 	for (size_t i = 0; i < draft->count && result == 0 && !atomic_load(&linking.stop); i++) {

@@ -2,6 +2,8 @@
 #ifndef SPOOL_DRAFT_PRIVATE_H
 #define SPOOL_DRAFT_PRIVATE_H
 
+#include <pthread.h>
+
 #include "spool/draft.h"
 
 struct entry {
@@ -28,6 +30,10 @@ struct draft {
 	bool writing; /* entries[count] has begun and not ended */
 	bool committed;
 	int64_t last_created;
+	pthread_t thread; /* of draft_commit_begin */
+	bool in_thread;
+	int thread_result;
+	struct err thread_err;
 	struct checksum *sum;
 };
 
@@ -51,6 +57,10 @@ void draft_private_name(const char *token, char ret[PRIVATE_SIZE]);
 
 int draft_publish_one(struct draft *draft, struct err *err);
 int draft_publish_many(struct draft *draft, struct err *err);
+
+/* A thread that takes no signals: those that the program handles must interrupt nothing here.
+ * 0, or an error number. */
+int draft_thread(pthread_t *thread, void *(*run)(void *arg), void *arg);
 
 /*
  * Links each message's private name, then takes its id: so an id that was taken has its name in

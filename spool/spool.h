@@ -38,7 +38,7 @@ const char *state_text(enum state state);
 /* STATE_NONE where the word is no state. */
 enum state state_parse(const char *word);
 
-#define ID_SHARDS 16
+#define ID_SHARDS 4
 
 struct spool {
 	char *path;

@@ -119,7 +119,7 @@ small() {
 	assert parts[0].get_content_type() == "application/pdf"
 	assert parts[0].get_content() == open("Überblick 1.pdf", "rb").read()
 	assert parts[1].get_content() == open("noise.bin", "rb").read()
-	assert mail.get_body().get_content() == "B\n"
+	assert mail.get_body().get_content().strip() == "B"
 	END
 }
 
@@ -641,13 +641,9 @@ msg() { # ID [MORE]
 }
 
 @test "json: 100,000 lines in a small process, each once and in order" {
-	mkfifo in out
-	mailq-add --json <in >out 3>&- &
+	mkfifo in
+	mailq-add --json <in >ids 3>&- &
 	local pid=$!
-
-	exec 9<out
-	cat <&9 >ids &
-	local reader=$!
 
 	exec 8>in
 	awk 'BEGIN { for (i = 0; i < 100000; i++) printf "{\"id\":\"m%06d\",\"from\":\"a@example.com\",\"to\":[\"u%d@example.org\"],\"subject\":\"S %d\",\"body\":\"Hello %d\"}\n", i, i, i, i }' >&8
@@ -655,9 +651,8 @@ msg() { # ID [MORE]
 	local peak
 
 	peak=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$pid/status")
-	exec 8>&- 9<&-
+	exec 8>&-
 	wait "$pid"
-	wait "$reader"
 	[ "$peak" -lt 16384 ] || fail "$peak kB"
 	cmp ids <(seq -f 'm%06.0f' 0 99999)
 	[ "$(queued)" -eq 100000 ]

@@ -40,26 +40,40 @@ conf_include_path(const char *file, const char *name)
 	return path;
 }
 
-static void
-skip_comment(struct scan *s, const char *end)
+static int
+fail_unended(const struct scan *s, unsigned line, const char *what)
 {
-	const char *found = strstr(s->p, end);
-
-	for (; *s->p != '\0' && s->p != found; s->p++)
-		s->line += *s->p == '\n';
-	if (found != NULL && *end == '*')
-		s->p += 2;
+	return err_set(s->err, EX_CONFIG, "%s:%u: %s", s->file, line, what);
 }
 
-static void
-skip_string(struct scan *s)
+static int
+skip_comment(struct scan *s)
 {
-	for (s->p++; *s->p != '\0' && *s->p != '"'; s->p++) {
-		if (*s->p == '\\' && s->p[1] != '\0')
-			s->p++;
+	unsigned line = s->line;
+
+	for (s->p += 2; strncmp(s->p, "*/", 2) != 0; s->p++) {
+		if (*s->p == '\0')
+			return fail_unended(s, line, "a comment without its */");
 		s->line += *s->p == '\n';
 	}
-	s->p += *s->p == '"';
+	s->p += 2;
+	return 0;
+}
+
+static int
+skip_string(struct scan *s)
+{
+	unsigned line = s->line;
+
+	for (s->p++; *s->p != '"'; s->p++) {
+		if (*s->p == '\\' && s->p[1] != '\0')
+			s->p++;
+		if (*s->p == '\0')
+			return fail_unended(s, line, "a string without its closing quote");
+		s->line += *s->p == '\n';
+	}
+	s->p++;
+	return 0;
 }
 
 static int
@@ -138,11 +152,13 @@ scan_text(struct scan *s)
 			s->line++;
 			line_start = ++s->p;
 		} else if (c == '#' || (c == '/' && s->p[1] == '/')) {
-			skip_comment(s, "\n");
+			s->p += strcspn(s->p, "\n");
 		} else if (c == '/' && s->p[1] == '*') {
-			skip_comment(s, "*/");
+			if (skip_comment(s) < 0)
+				return -1;
 		} else if (c == '"') {
-			skip_string(s);
+			if (skip_string(s) < 0)
+				return -1;
 		} else if (isalpha(c) || c == '*') {
 			while (isalnum((unsigned char)*s->p) ||
 			    (*s->p != '\0' && strchr("-_*", *s->p)))

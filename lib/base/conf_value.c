@@ -231,7 +231,9 @@ static int
 store_scalar(const struct conf_item *item, void *member, const struct conf_value *value,
     struct err *err)
 {
+	int64_t number;
 	char *string;
+	int result;
 
 	switch (item->type) {
 	case CONF_BOOL:
@@ -244,11 +246,14 @@ store_scalar(const struct conf_item *item, void *member, const struct conf_value
 			*(int *)member = value->number != 0;
 		return 0;
 	case CONF_INT:
-		return to_int(item, value, member, err);
+		result = to_int(item, value, &number, err);
+		break;
 	case CONF_DURATION:
-		return to_duration(item, value, member, err);
+		result = to_duration(item, value, &number, err);
+		break;
 	case CONF_SIZE:
-		return to_size(item, value, member, err);
+		result = to_size(item, value, &number, err);
+		break;
 	case CONF_CHOICE:
 		return to_choice(item, value, member, err);
 	default:
@@ -258,6 +263,9 @@ store_scalar(const struct conf_item *item, void *member, const struct conf_value
 		*(char **)member = string;
 		return 0;
 	}
+	if (result == 0)
+		*(int64_t *)member = number;
+	return result;
 }
 
 int

@@ -141,6 +141,13 @@ read_escape(struct json_lexer *lx)
 	return buf_addc(&lx->scratch, to[found - from]);
 }
 
+/* Bytes of a string that stand for themselves and are one character each. */
+static const bool is_plain[256] = {
+	[' ' ... '!'] = true,
+	['#' ... '['] = true,
+	[']' ... '~'] = true,
+};
+
 /* At the opening quote.  *ret is in the text, or in scratch where there were escapes. */
 int
 json_read_string(struct json_lexer *lx, struct view *ret)
@@ -150,9 +157,12 @@ json_read_string(struct json_lexer *lx, struct view *ret)
 
 	buf_clear(&lx->scratch);
 	for (;;) {
-		int c = json_peek(lx);
 		size_t n;
+		int c;
 
+		while (lx->at < lx->len && is_plain[(unsigned char)lx->text[lx->at]])
+			lx->at++;
+		c = json_peek(lx);
 		if (c == '"' || c == '\\') {
 			if (escapes || c == '\\')
 				buf_add(&lx->scratch, lx->text + run, lx->at - run);

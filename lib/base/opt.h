@@ -61,13 +61,17 @@ struct opt_common {
 	int verbose;
 };
 /* The entries -c, -s, -q, -v; --help and --version are always there. */
-#define OPT_COMMON                                                                              \
-	{ 'c', "config", "FILE", "read this configuration file", OPT_STRING,                    \
-	  OPT_AT(struct opt_common, config) },                                                  \
-	{ 's', "spool", "DIR", "use this spool", OPT_STRING, OPT_AT(struct opt_common, spool) },\
-	{ 'q', "quiet", NULL, "print errors only", OPT_FLAG, OPT_AT(struct opt_common, quiet) },\
-	{ 'v', "verbose", NULL, "say more on stderr; twice: everything", OPT_COUNT,             \
-	  OPT_AT(struct opt_common, verbose) }
+#define OPT_COMMON                                                                                 \
+	{ 'c', "config", "FILE", "read this configuration file", OPT_STRING,                       \
+		OPT_AT(struct opt_common, config) },                                               \
+	    { 's', "spool", "DIR", "use this spool", OPT_STRING,                                   \
+		    OPT_AT(struct opt_common, spool) },                                            \
+	    { 'q', "quiet", NULL, "print errors only", OPT_FLAG,                                   \
+		    OPT_AT(struct opt_common, quiet) },                                            \
+	{                                                                                          \
+		'v', "verbose", NULL, "say more on stderr; twice: everything", OPT_COUNT,          \
+		    OPT_AT(struct opt_common, verbose)                                             \
+	}
 
 struct opt_command {
 	const char *name;
@@ -76,9 +80,10 @@ struct opt_command {
 };
 
 struct opt_program {
-	const char *name;     /* "mailq-status" */
-	const char *synopsis; /* lines behind the name, apart by \n: "[OPTION...] ADDRESS...\n..." */
-	const char *purpose;  /* one line */
+	const char *name; /* "mailq-status" */
+	const char
+	    *synopsis;	     /* lines behind the name, apart by \n: "[OPTION...] ADDRESS...\n..." */
+	const char *purpose; /* one line */
 	const struct opt *options;
 	size_t n_options;
 	const struct opt_command *commands; /* NULL: the program has none */

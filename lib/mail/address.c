@@ -54,8 +54,8 @@ mail_address_check(const char *text, size_t len, struct err *err)
 		return err_set(err, EX_DATAERR, "no '@'");
 	if (unquote(&local, text, (size_t)(at - text)) < 0)
 		return err_set(err, EX_DATAERR, "what stands before the '@' is no local part");
-	if (mail_spec_make(buf_view(&local),
-		    (struct view){ at + 1, len - (size_t)(at + 1 - text) }, &made, err) < 0)
+	if (mail_spec_make(buf_view(&local), (struct view){ at + 1, len - (size_t)(at + 1 - text) },
+		&made, err) < 0)
 		return -1;
 	if (!view_is((struct view){ text, len }, made.addr))
 		return err_set(err, EX_DATAERR, "expected \"%s\"", made.addr);
@@ -135,7 +135,8 @@ mail_address_text(struct buf *out, const struct mail_address *address)
 	if (address->name == NULL)
 		return buf_adds(out, address->addr);
 	for (const char *p = address->name; *p != '\0'; p++)
-		plain = plain && (mail_is_atext(*p) || (*p == ' ' && p > address->name && p[1] != '\0'));
+		plain = plain &&
+		    (mail_is_atext(*p) || (*p == ' ' && p > address->name && p[1] != '\0'));
 	if (plain)
 		return buf_addf(out, "%s <%s>", address->name, address->addr);
 	if (buf_addc(out, '"') < 0)

@@ -22,13 +22,14 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define MAIL_LOCAL_MAX 64    /* bytes, RFC 5321 section 4.5.3.1.1 */
-#define MAIL_DOMAIN_MAX 255  /* section 4.5.3.1.2 */
-#define MAIL_ADDRESS_MAX 254 /* a path of section 4.5.3.1.3 without its angle brackets */
+#define MAIL_LOCAL_MAX 64	     /* bytes, RFC 5321 section 4.5.3.1.1 */
+#define MAIL_DOMAIN_MAX 255	     /* section 4.5.3.1.2 */
+#define MAIL_ADDRESS_MAX 254	     /* a path of section 4.5.3.1.3 without its angle brackets */
 #define MAIL_ADDRESS_LIST_MAX 100000 /* addresses in one list */
 
 struct mail_address {
-	char *name; /* display name in UTF-8, without control characters; NULL where there is none */
+	char
+	    *name; /* display name in UTF-8, without control characters; NULL where there is none */
 	char *addr; /* canonical addr-spec; "" is the null sender; NULL while unset */
 	bool utf8;  /* the local part is not ASCII: the message needs SMTPUTF8 */
 };
@@ -39,14 +40,21 @@ struct mail_addresses {
 	size_t cap;
 };
 
-#define MAIL_ADDRESS_INIT { NULL, NULL, false }
-#define MAIL_ADDRESSES_INIT { NULL, 0, 0 }
+#define MAIL_ADDRESS_INIT                                                                          \
+	{                                                                                          \
+		NULL, NULL, false                                                                  \
+	}
+#define MAIL_ADDRESSES_INIT                                                                        \
+	{                                                                                          \
+		NULL, 0, 0                                                                         \
+	}
 #define AUTO_ADDRESS AUTO(mail_address_release)
 #define AUTO_ADDRESSES AUTO(mail_addresses_release)
 
 enum {
-	MAIL_ADDRESS_NULL_OK = 1,  /* "" and "<>" are the null sender, not an error */
-	MAIL_ADDRESS_NO_NAME = 2,  /* names are neither kept nor checked (raw headers may be dirty) */
+	MAIL_ADDRESS_NULL_OK = 1, /* "" and "<>" are the null sender, not an error */
+	MAIL_ADDRESS_NO_NAME =
+	    2, /* names are neither kept nor checked (raw headers may be dirty) */
 };
 
 /*
@@ -56,7 +64,7 @@ enum {
  * EX_DATAERR, the position and what was expected, *ret_address untouched.
  */
 int mail_address_parse(const char *text, size_t len, const char *default_domain, int flags,
-		       struct mail_address *ret_address, struct err *err);
+    struct mail_address *ret_address, struct err *err);
 
 /*
  * Parses a comma-separated list, groups ("friends: a@b, c@d;") included, and appends its addresses
@@ -64,7 +72,7 @@ int mail_address_parse(const char *text, size_t len, const char *default_domain,
  * is as it was.
  */
 int mail_addresses_parse(struct mail_addresses *list, const char *text, size_t len,
-			 const char *default_domain, int flags, struct err *err);
+    const char *default_domain, int flags, struct err *err);
 
 /*
  * Checks that text is an address in the form MAIL and RCPT take, as this module makes it; so a

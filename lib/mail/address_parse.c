@@ -43,7 +43,7 @@ fail_here(const struct parser *p, const char *expected)
 	if ((unsigned char)c >= 0x80)
 		return err_set(p->err, EX_DATAERR, "expected %s at byte %zu", expected, p->at + 1);
 	return err_set(p->err, EX_DATAERR, "unexpected '%c' at byte %zu (expected %s)", c,
-		p->at + 1, expected);
+	    p->at + 1, expected);
 }
 
 /* Past the end of the quoted string or comment (which nests) that starts at `at`; 0 where it has
@@ -165,7 +165,7 @@ take_plain_name(struct parser *p, struct buf *out, size_t end)
 		if (out->len > 0 && p->s[start] == ' ' && buf_addc(out, ' ') < 0)
 			return -1;
 		if (mail_header_decode(&words, p->s + start, p->at - start) < 0 ||
-			buf_add(out, words.s, words.len) < 0)
+		    buf_add(out, words.s, words.len) < 0)
 			return -1;
 		return 0;
 	}
@@ -195,7 +195,7 @@ take_name(struct parser *p, size_t end, struct buf *out)
 			rc = take_plain_name(p, out, end);
 		if (rc < 0 && (p->flags & MAIL_ADDRESS_NO_NAME) == 0)
 			return err_set(p->err, EX_DATAERR, "the name is over %d bytes",
-				NAME_MAX_BYTES);
+			    NAME_MAX_BYTES);
 		if (rc < 0)
 			break;
 	}
@@ -225,8 +225,9 @@ take_local(struct parser *p, struct buf *out)
 				return fail(p, "too long an address");
 		} else if (peek(p) == '"' || mail_is_atext(peek(p))) {
 			if (word)
-				return p->at > before ? fail(p, "a space outside quotes before the word")
-						      : fail_here(p, "'@'");
+				return p->at > before ?
+				    fail(p, "a space outside quotes before the word") :
+				    fail_here(p, "'@'");
 			word = true;
 			if (peek(p) == '"') {
 				if (take_quoted(p, out) < 0)
@@ -411,7 +412,7 @@ take_list(struct parser *p, struct mail_addresses *list)
 		}
 		if (list->count >= MAIL_ADDRESS_LIST_MAX)
 			return err_set(p->err, EX_DATAERR, "more than %d addresses",
-				MAIL_ADDRESS_LIST_MAX);
+			    MAIL_ADDRESS_LIST_MAX);
 		mail_addresses_add(list, &found);
 	}
 	return -1;
@@ -430,7 +431,7 @@ check_text(const struct parser *p)
 
 int
 mail_addresses_parse(struct mail_addresses *list, const char *text, size_t len,
-	const char *default_domain, int flags, struct err *err)
+    const char *default_domain, int flags, struct err *err)
 {
 	struct parser p = { text, len, 0, default_domain, flags, err, { NULL, 0 } };
 	size_t count = list->count;
@@ -444,7 +445,7 @@ mail_addresses_parse(struct mail_addresses *list, const char *text, size_t len,
 
 int
 mail_address_parse(const char *text, size_t len, const char *default_domain, int flags,
-	struct mail_address *ret_address, struct err *err)
+    struct mail_address *ret_address, struct err *err)
 {
 	struct parser p = { text, len, 0, default_domain, flags, err, { NULL, 0 } };
 	struct mail_address found AUTO_ADDRESS = MAIL_ADDRESS_INIT;

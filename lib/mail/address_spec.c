@@ -75,8 +75,8 @@ check_literal(struct view domain, struct err *err)
 	}
 	if (known != 1)
 		return err_set(err, EX_DATAERR,
-			"\"%.*s\" is not an address literal ([1.2.3.4] or [IPv6:2001:db8::1])",
-			(int)(domain.len < 80 ? domain.len : 80), domain.s);
+		    "\"%.*s\" is not an address literal ([1.2.3.4] or [IPv6:2001:db8::1])",
+		    (int)(domain.len < 80 ? domain.len : 80), domain.s);
 	return 0;
 }
 
@@ -95,7 +95,7 @@ check_label(const char *label, size_t len, struct err *err)
 		char c = label[i];
 
 		if (!(c == '-' || c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-			    (c >= '0' && c <= '9')))
+			(c >= '0' && c <= '9')))
 			return err_set(err, EX_DATAERR, "'%c' in the domain", c);
 	}
 	return 0;
@@ -122,7 +122,7 @@ check_domain(const char *domain, size_t len, struct err *err)
 	}
 	if (digits_only)
 		return err_set(err, EX_DATAERR,
-			"the domain is a number (an address literal is written [1.2.3.4])");
+		    "the domain is a number (an address literal is written [1.2.3.4])");
 	return 0;
 }
 
@@ -147,7 +147,7 @@ add_domain(struct buf *out, struct view domain, struct err *err)
 
 int
 mail_spec_make(struct view local, struct view domain, struct mail_address *ret_address,
-	struct err *err)
+    struct err *err)
 {
 	struct buf out AUTO_BUF = BUF_INIT(MAIL_LOCAL_MAX + 2 + MAIL_DOMAIN_MAX);
 	struct err fault = ERR_INIT;
@@ -155,9 +155,9 @@ mail_spec_make(struct view local, struct view domain, struct mail_address *ret_a
 	if (add_local(&out, local, &fault) < 0) {
 		if (fault.code == 0)
 			err_set(&fault, EX_DATAERR, "the part before the '@' is over %d bytes",
-				MAIL_LOCAL_MAX);
+			    MAIL_LOCAL_MAX);
 	} else if (buf_addc(&out, '@') == 0 && add_domain(&out, domain, &fault) == 0 &&
-		   out.len > MAIL_ADDRESS_MAX) {
+	    out.len > MAIL_ADDRESS_MAX) {
 		err_set(&fault, EX_DATAERR, "the address is over %d bytes", MAIL_ADDRESS_MAX);
 	}
 	if (fault.code != 0) {

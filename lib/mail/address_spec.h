@@ -17,6 +17,6 @@ bool mail_is_atext(char c);
  * ret_address.  -1 with EX_DATAERR.
  */
 int mail_spec_make(struct view local, struct view domain, struct mail_address *ret_address,
-	struct err *err);
+    struct err *err);
 
 #endif

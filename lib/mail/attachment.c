@@ -122,7 +122,9 @@ static const struct {
 
 /* Programs that a system starts without asking. */
 static const struct view programs[] = {
-	{ "\x7f" "ELF", 4 },
+	{ "\x7f"
+	  "ELF",
+	    4 },
 	{ "MZ\x90", 3 },
 	{ "\xcf\xfa\xed\xfe", 4 },
 	{ "\xce\xfa\xed\xfe", 4 },
@@ -166,11 +168,12 @@ is_html(struct view content)
 		"<iframe" };
 	size_t at = begins(content, "\xef\xbb\xbf", 3) ? 3 : 0;
 
-	while (at < content.len && strchr(" \t\r\n", content.s[at]) != NULL && content.s[at] != '\0')
+	while (
+	    at < content.len && strchr(" \t\r\n", content.s[at]) != NULL && content.s[at] != '\0')
 		at++;
 	for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
 		if (content.len - at >= strlen(tags[i]) &&
-			strncasecmp(content.s + at, tags[i], strlen(tags[i])) == 0)
+		    strncasecmp(content.s + at, tags[i], strlen(tags[i])) == 0)
 			return true;
 	return false;
 }
@@ -184,7 +187,7 @@ is_text(struct view content)
 		if (n == 0) /* the last character may be cut */
 			return content.len - i < 4 && content.len == MAIL_SNIFF_SIZE;
 		if (n == 1 && (unsigned char)content.s[i] < 0x20 &&
-			(content.s[i] == '\0' || strchr("\t\r\n\f\x1b", content.s[i]) == NULL))
+		    (content.s[i] == '\0' || strchr("\t\r\n\f\x1b", content.s[i]) == NULL))
 			return false;
 		i += n;
 	}
@@ -201,8 +204,9 @@ has_prefix(const char *type, const char *prefix)
 static bool
 looks_like(const char *type, struct view content)
 {
-	const char *kept = has_prefix(type, OFFICE) || has_prefix(type, "application/vnd.oasis")
-		? "application/zip" : type;
+	const char *kept = has_prefix(type, OFFICE) || has_prefix(type, "application/vnd.oasis") ?
+	    "application/zip" :
+	    type;
 	bool known = false;
 
 	if (has_prefix(type, "text/"))
@@ -230,10 +234,11 @@ by_content(struct view content, struct mail_magic *magic, char *scratch)
 	if (content.len == 0)
 		return OCTETS;
 	for (size_t i = 0; i < sizeof signatures / sizeof *signatures; i++)
-		if (signatures[i].len > 4 && begins(content, signatures[i].bytes, signatures[i].len))
+		if (signatures[i].len > 4 &&
+		    begins(content, signatures[i].bytes, signatures[i].len))
 			return signatures[i].type;
 	if (magic != NULL &&
-		mail_magic_type(magic, content.s, content.len, scratch, MAIL_TYPE_SIZE) == 0)
+	    mail_magic_type(magic, content.s, content.len, scratch, MAIL_TYPE_SIZE) == 0)
 		return scratch;
 	return is_text(content) ? "text/plain" : OCTETS;
 }
@@ -243,7 +248,7 @@ static const char *
 by_both(const char *named, struct view content, struct mail_magic *magic, char *scratch)
 {
 	if (magic == NULL ||
-		mail_magic_type(magic, content.s, content.len, scratch, MAIL_TYPE_SIZE) < 0)
+	    mail_magic_type(magic, content.s, content.len, scratch, MAIL_TYPE_SIZE) < 0)
 		return has_prefix(named, "text/") ? OCTETS : named;
 	/* a picture of another kind is what it is */
 	if (has_prefix(named, "image/") && has_prefix(scratch, "image/"))
@@ -269,7 +274,7 @@ find_type(const char *filename, struct view content, struct mail_magic *magic, c
 
 void
 mail_type_of(const char *filename, const void *bytes, size_t n, struct mail_magic *magic,
-	char *ret_type)
+    char *ret_type)
 {
 	char scratch[MAIL_TYPE_SIZE];
 	struct view content = { bytes, n < MAIL_SNIFF_SIZE ? n : MAIL_SNIFF_SIZE };
@@ -290,8 +295,9 @@ mail_type_ok(const char *type)
 	if (strncasecmp(type, "message/", 8) == 0 || strncasecmp(type, "multipart/", 10) == 0)
 		return false;
 	for (size_t i = 0; i < len; i++)
-		if (i != slash && (type[i] <= ' ' || type[i] > '~' ||
-					  strchr("()<>@,;:\\\"/[]?=", type[i]) != NULL))
+		if (i != slash &&
+		    (type[i] <= ' ' || type[i] > '~' ||
+			strchr("()<>@,;:\\\"/[]?=", type[i]) != NULL))
 			return false;
 	return true;
 }

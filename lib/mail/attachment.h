@@ -21,7 +21,7 @@ const char *mail_type_by_name(const char *filename);
  * ret_type holds MAIL_TYPE_SIZE bytes.
  */
 void mail_type_of(const char *filename, const void *bytes, size_t n, struct mail_magic *magic,
-		  char *ret_type);
+    char *ret_type);
 
 /* True for "type/subtype" of RFC 2045 tokens, without parameters, shorter than MAIL_TYPE_SIZE, and
  * neither message/... nor multipart/.... */

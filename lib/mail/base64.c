@@ -169,9 +169,9 @@ mail_base64_decode(struct buf *out, const char *text, size_t len, size_t *ret_at
 
 		/* The common road: four digits at once. */
 		if (q.digits == 0 && len - at >= 4 &&
-			(value | table[p[1]] | table[p[2]] | table[p[3]]) < 64) {
+		    (value | table[p[1]] | table[p[2]] | table[p[3]]) < 64) {
 			uint32_t bits = (uint32_t)value << 18 | (uint32_t)table[p[1]] << 12 |
-				(uint32_t)table[p[2]] << 6 | table[p[3]];
+			    (uint32_t)table[p[2]] << 6 | table[p[3]];
 
 			out->s[out->len++] = (char)(bits >> 16);
 			out->s[out->len++] = (char)(bits >> 8 & 0xff);

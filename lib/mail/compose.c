@@ -43,7 +43,7 @@ put_buf(const struct composer *c, const struct buf *b)
 /* A field of addresses: the message's own, or the extra header that replaces it. */
 static int
 add_addresses(struct buf *out, const struct mail_message *m, const char *name,
-	const struct mail_addresses *list)
+    const struct mail_addresses *list)
 {
 	struct mail_addresses extra AUTO_ADDRESSES = MAIL_ADDRESSES_INIT;
 
@@ -83,22 +83,21 @@ add_header(struct buf *out, const struct composer *c)
 	struct mail_addresses none = MAIL_ADDRESSES_INIT;
 	char date[CLOCK_TEXT_SIZE];
 	bool hidden = m->to.count + m->cc.count == 0 && mail_message_extra(m, "To") == NULL &&
-		mail_message_extra(m, "Cc") == NULL;
+	    mail_message_extra(m, "Cc") == NULL;
 
 	if (add_addresses(out, m, "From", &from) < 0 ||
-		add_addresses(out, m, "Sender", &none) < 0 ||
-		(hidden && buf_adds(out, "To: undisclosed-recipients:;\r\n") < 0) ||
-		add_addresses(out, m, "To", &m->to) < 0 ||
-		add_addresses(out, m, "Cc", &m->cc) < 0 ||
-		add_addresses(out, m, "Reply-To", &m->reply_to) < 0 ||
-		add_text(out, m, "Subject", m->subject) < 0 ||
-		add_text(out, m, "Date", clock_rfc5322(c->options->now, date)) < 0 ||
-		buf_addf(out, "Message-ID: %s\r\n", m->message_id) < 0)
+	    add_addresses(out, m, "Sender", &none) < 0 ||
+	    (hidden && buf_adds(out, "To: undisclosed-recipients:;\r\n") < 0) ||
+	    add_addresses(out, m, "To", &m->to) < 0 || add_addresses(out, m, "Cc", &m->cc) < 0 ||
+	    add_addresses(out, m, "Reply-To", &m->reply_to) < 0 ||
+	    add_text(out, m, "Subject", m->subject) < 0 ||
+	    add_text(out, m, "Date", clock_rfc5322(c->options->now, date)) < 0 ||
+	    buf_addf(out, "Message-ID: %s\r\n", m->message_id) < 0)
 		return -1;
 	for (size_t i = 0; i < m->extra_count; i++)
 		if (!is_written_already(m->extra[i].name) &&
-			mail_header_text(out, m->extra[i].name, m->extra[i].value,
-				strlen(m->extra[i].value)) < 0)
+		    mail_header_text(out, m->extra[i].name, m->extra[i].value,
+			strlen(m->extra[i].value)) < 0)
 			return -1;
 	return buf_adds(out, "MIME-Version: 1.0\r\n");
 }
@@ -114,12 +113,12 @@ ends_line(const char *text, size_t len)
 /* A text part: its fields, behind what head holds already, a blank line, and the text. */
 static int
 put_text(const struct composer *c, struct buf *head, const char *subtype, const char *text,
-	size_t len)
+    size_t len)
 {
 	enum mail_encoding encoding = mail_encoding_for(text, len);
 
 	buf_addf(head, "Content-Type: text/%s; charset=%s\r\nContent-Transfer-Encoding: %s\r\n\r\n",
-		subtype, encoding == MAIL_7BIT ? "us-ascii" : "utf-8", mail_encoding_name(encoding));
+	    subtype, encoding == MAIL_7BIT ? "us-ascii" : "utf-8", mail_encoding_name(encoding));
 	if (put_buf(c, head) < 0)
 		return -1;
 	buf_clear(head);
@@ -131,11 +130,11 @@ put_text(const struct composer *c, struct buf *head, const char *subtype, const 
 /* The fields that open a multipart and the line before its first part, appended to head. */
 static void
 open_multipart(struct buf *head, const char *subtype, const char *parameters,
-	char boundary[MAIL_BOUNDARY_SIZE])
+    char boundary[MAIL_BOUNDARY_SIZE])
 {
 	mail_boundary(boundary);
-	buf_addf(head, "Content-Type: multipart/%s;%s\r\n\tboundary=\"%s\"\r\n\r\n--%s\r\n", subtype,
-		parameters, boundary, boundary);
+	buf_addf(head, "Content-Type: multipart/%s;%s\r\n\tboundary=\"%s\"\r\n\r\n--%s\r\n",
+	    subtype, parameters, boundary, boundary);
 }
 
 /*
@@ -147,7 +146,7 @@ put_boundary(const struct composer *c, const char *boundary, bool keep_line_end,
 {
 	char line[MAIL_BOUNDARY_SIZE + 16];
 	int n = snprintf(line, sizeof line, "%s--%s%s\r\n", keep_line_end ? "\r\n" : "", boundary,
-		last ? "--" : "");
+	    last ? "--" : "");
 
 	return put(c, line, (size_t)n);
 }
@@ -170,10 +169,10 @@ put_body(const struct composer *c, struct buf *head, bool *ret_keep)
 		return put_text(c, head, m->html ? "html" : "plain", m->body, m->body_len);
 	open_multipart(head, "alternative", "", boundary);
 	if (put_text(c, head, "plain", m->alternative, m->alternative_len) < 0 ||
-		put_boundary(c, boundary, text_keeps_line_end(m->alternative, m->alternative_len),
-			false) < 0 ||
-		put_text(c, head, "html", m->body, m->body_len) < 0 ||
-		put_boundary(c, boundary, *ret_keep, true) < 0)
+	    put_boundary(c, boundary, text_keeps_line_end(m->alternative, m->alternative_len),
+		false) < 0 ||
+	    put_text(c, head, "html", m->body, m->body_len) < 0 ||
+	    put_boundary(c, boundary, *ret_keep, true) < 0)
 		return -1;
 	*ret_keep = false;
 	return 0;
@@ -205,14 +204,16 @@ next_piece(const struct composer *c, struct content *content, struct view *ret_p
 
 		buf_clear(piece);
 		buf_reserve(piece, MAIL_SNIFF_SIZE);
-		while (piece->len < MAIL_SNIFF_SIZE) { /* full, so that a pipe is typed as a file is */
-			ssize_t n = read(a->fd, piece->s + piece->len, MAIL_SNIFF_SIZE - piece->len);
+		while (
+		    piece->len < MAIL_SNIFF_SIZE) { /* full, so that a pipe is typed as a file is */
+			ssize_t n =
+			    read(a->fd, piece->s + piece->len, MAIL_SNIFF_SIZE - piece->len);
 
 			if (n < 0 && errno == EINTR)
 				continue;
 			if (n < 0)
 				return err_io(c->err, "attachments[%zu]: %s", content->index,
-					a->filename);
+				    a->filename);
 			if (n == 0)
 				break;
 			piece->len += (size_t)n;
@@ -222,7 +223,7 @@ next_piece(const struct composer *c, struct content *content, struct view *ret_p
 	content->taken += ret_piece->len;
 	if (max > 0 && content->taken > max)
 		return err_set(c->err, EX_DATAERR, "attachments[%zu]: %s is larger than %llu bytes",
-			content->index, a->filename, (unsigned long long)max);
+		    content->index, a->filename, (unsigned long long)max);
 	return ret_piece->len > 0;
 }
 
@@ -244,7 +245,7 @@ charset_of(const char *type, struct view start)
 
 static int
 add_attachment_header(struct buf *head, const struct composer *c, const struct mail_attachment *a,
-	struct view start)
+    struct view start)
 {
 	char type[MAIL_TYPE_SIZE];
 
@@ -256,14 +257,13 @@ add_attachment_header(struct buf *head, const struct composer *c, const struct m
 		return -1;
 	/* for readers that do not know Content-Disposition; it has no form for other letters */
 	if (is_ascii(a->filename, strlen(a->filename)) &&
-		mail_header_param(head, "name", a->filename) < 0)
+	    mail_header_param(head, "name", a->filename) < 0)
 		return -1;
 	if (buf_addf(head, "\r\nContent-Transfer-Encoding: base64\r\n") < 0 ||
-		(a->content_id != NULL &&
-			buf_addf(head, "Content-ID: <%s>\r\n", a->content_id) < 0) ||
-		buf_addf(head, "Content-Disposition: %s",
-			a->content_id != NULL ? "inline" : "attachment") < 0 ||
-		mail_header_param(head, "filename", a->filename) < 0)
+	    (a->content_id != NULL && buf_addf(head, "Content-ID: <%s>\r\n", a->content_id) < 0) ||
+	    buf_addf(head, "Content-Disposition: %s",
+		a->content_id != NULL ? "inline" : "attachment") < 0 ||
+	    mail_header_param(head, "filename", a->filename) < 0)
 		return -1;
 	return buf_adds(head, "\r\n\r\n");
 }
@@ -332,12 +332,13 @@ put_attachments(const struct composer *c, const char *boundary, bool shown_inlin
 
 int
 mail_compose(const struct mail_message *m, const struct mail_compose_options *options,
-	const struct mail_sink *sink, struct err *err)
+    const struct mail_sink *sink, struct err *err)
 {
 	const struct composer c = { m, options, sink, err };
 	struct buf head AUTO_BUF = BUF_INIT(HEADER_MAX);
 	char mixed[MAIL_BOUNDARY_SIZE], related[MAIL_BOUNDARY_SIZE];
-	bool has_mixed = count_attachments(m, false) > 0, has_related = count_attachments(m, true) > 0;
+	bool has_mixed = count_attachments(m, false) > 0,
+	     has_related = count_attachments(m, true) > 0;
 	bool keep = false;
 
 	if (add_header(&head, &c) < 0)
@@ -345,8 +346,10 @@ mail_compose(const struct mail_message *m, const struct mail_compose_options *op
 	if (has_mixed)
 		open_multipart(&head, "mixed", "", mixed);
 	if (has_related)
-		open_multipart(&head, "related", m->alternative != NULL ?
-			" type=\"multipart/alternative\";" : " type=\"text/html\";", related);
+		open_multipart(&head, "related",
+		    m->alternative != NULL ? " type=\"multipart/alternative\";" :
+					     " type=\"text/html\";",
+		    related);
 	if (put_body(&c, &head, &keep) < 0)
 		return -1;
 	if (has_related && put_attachments(&c, related, true, &keep) < 0)

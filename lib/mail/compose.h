@@ -16,7 +16,7 @@
 #include "mail/mime.h"
 
 struct mail_compose_options {
-	int64_t now;		  /* for Date, microseconds as in clock.h; used where no extra header is one */
+	int64_t now; /* for Date, microseconds as in clock.h; used where no extra header is one */
 	uint64_t attachment_max;  /* bytes of one attachment; 0: no limit */
 	struct mail_magic *magic; /* NULL: types by name and a few signatures only */
 };
@@ -28,6 +28,6 @@ struct mail_compose_options {
  * by then is to be thrown away.
  */
 int mail_compose(const struct mail_message *m, const struct mail_compose_options *options,
-		 const struct mail_sink *sink, struct err *err);
+    const struct mail_sink *sink, struct err *err);
 
 #endif

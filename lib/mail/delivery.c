@@ -12,8 +12,7 @@ int
 mail_priority_parse(const char *text)
 {
 	for (int i = 0; i < 4; i++)
-		if (strcasecmp(text, priorities[i]) == 0 ||
-			(text[0] == '0' + i && text[1] == '\0'))
+		if (strcasecmp(text, priorities[i]) == 0 || (text[0] == '0' + i && text[1] == '\0'))
 			return i;
 	return -1;
 }
@@ -29,7 +28,7 @@ mail_id_check(const char *text, size_t len, struct err *err)
 {
 	if (len == 0 || len > MAIL_ID_MAX)
 		return err_set(err, EX_DATAERR, "expected 1 to %d bytes, found %zu", MAIL_ID_MAX,
-			len);
+		    len);
 	return mail_text_check(text, len, err);
 }
 
@@ -87,5 +86,5 @@ mail_faults_err(const struct mail_faults *faults, const char *prefix, struct err
 	if (faults->count == 1)
 		return err_set(err, EX_DATAERR, "%s", text.s);
 	return err_set(err, EX_DATAERR, "%.450s (and %zu more fault%s)", text.s, faults->count - 1,
-		faults->count > 2 ? "s" : "");
+	    faults->count > 2 ? "s" : "");
 }

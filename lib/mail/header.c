@@ -10,8 +10,8 @@
 #define LINE_WANTED 78
 #define ENCODED_LINE_MAX 76 /* of a line with encoded words in it, RFC 2047 section 2 */
 #define ENCODED_WORD_MAX 75
-#define WORD_FRAME 12	    /* "=?UTF-8?B?" and "?=" */
-#define PLAIN_WORD_MAX 800  /* a longer one is encoded, as encoded words can be split */
+#define WORD_FRAME 12	   /* "=?UTF-8?B?" and "?=" */
+#define PLAIN_WORD_MAX 800 /* a longer one is encoded, as encoded words can be split */
 #define PLAIN_SPACES_MAX 90
 #define FIRST_WORD_END_MAX 900
 
@@ -240,7 +240,7 @@ add_address(struct buf *out, const struct mail_address *address, const char *beh
 			return -1;
 	} else if (part_to_encode(name, strlen(name)).len > 0 || strstr(name, "=?") != NULL) {
 		if (mail_encode_words(out, name, strlen(name)) < 0 ||
-			buf_addf(&text, " <%s>%s", address->addr, behind) < 0)
+		    buf_addf(&text, " <%s>%s", address->addr, behind) < 0)
 			return -1;
 	} else if (mail_address_text(&text, address) < 0 || buf_adds(&text, behind) < 0) {
 		return -1;
@@ -259,7 +259,8 @@ mail_header_addresses(struct buf *out, const char *name, const struct mail_addre
 		const struct mail_address *a = &list->at[i];
 		size_t first = strcspn(a->name != NULL ? a->name : a->addr, " ");
 
-		if (i > 0 && buf_adds(out, column(out) + first + 4 > LINE_WANTED ? "\r\n " : " ") < 0)
+		if (i > 0 &&
+		    buf_adds(out, column(out) + first + 4 > LINE_WANTED ? "\r\n " : " ") < 0)
 			return -1;
 		if (add_address(out, a, i + 1 < list->count ? "," : "") < 0)
 			return -1;
@@ -276,11 +277,24 @@ is_attribute_char(char c)
 	return c != '\0' && strchr("!#$&+-.^_`{}|~", c) != NULL;
 }
 
+/* name*=UTF-8''..., which goes first, as readers that know it and find both take the first. */
+static int
+add_extended(struct buf *out, const char *name, const char *value)
+{
+	if (buf_addf(out, ";\r\n\t%s*=UTF-8''", name) < 0)
+		return -1;
+	for (const char *p = value; *p != '\0'; p++)
+		if ((is_attribute_char(*p) ? buf_addc(out, *p) :
+					     buf_addf(out, "%%%02X", (unsigned char)*p)) < 0)
+			return -1;
+	return 0;
+}
+
 int
 mail_header_param(struct buf *out, const char *name, const char *value)
 {
-	bool ascii = is_ascii(value, strlen(value));
-
+	if (!is_ascii(value, strlen(value)) && add_extended(out, name, value) < 0)
+		return -1;
 	if (buf_addf(out, ";\r\n\t%s=\"", name) < 0)
 		return -1;
 	for (const char *p = value; *p != '\0'; p++) {
@@ -293,17 +307,7 @@ mail_header_param(struct buf *out, const char *name, const char *value)
 		if (buf_addc(out, c < 0x80 ? (char)c : '_') < 0)
 			return -1;
 	}
-	if (buf_addc(out, '"') < 0)
-		return -1;
-	if (ascii)
-		return 0;
-	if (buf_addf(out, ";\r\n\t%s*=UTF-8''", name) < 0)
-		return -1;
-	for (const char *p = value; *p != '\0'; p++)
-		if ((is_attribute_char(*p) ? buf_addc(out, *p)
-					   : buf_addf(out, "%%%02X", (unsigned char)*p)) < 0)
-			return -1;
-	return 0;
+	return buf_addc(out, '"');
 }
 
 int
@@ -313,7 +317,7 @@ mail_field_next(struct view *rest, struct mail_field *ret_field)
 
 	if (rest->len == 0 || s[0] == '\n' || (s[0] == '\r' && rest->len > 1 && s[1] == '\n'))
 		return 0;
-	for (name_end = s; name_end < end && *name_end > ' ' && *name_end <= '~'; name_end++)
+	for (name_end = s; name_end<end && * name_end> ' ' && *name_end <= '~'; name_end++)
 		if (*name_end == ':')
 			break;
 	for (line = name_end; line < end && (*line == ' ' || *line == '\t'); line++)
@@ -342,5 +346,6 @@ mail_field_next(struct view *rest, struct mail_field *ret_field)
 bool
 mail_field_is(const struct mail_field *field, const char *name)
 {
-	return field->name.len == strlen(name) && strncasecmp(field->name.s, name, field->name.len) == 0;
+	return field->name.len == strlen(name) &&
+	    strncasecmp(field->name.s, name, field->name.len) == 0;
 }

@@ -76,7 +76,8 @@ add_q(struct buf *out, struct view text)
 
 		if (c == '_')
 			c = ' ';
-		if (c == '=' && i + 2 < text.len && hex(text.s[i + 1]) >= 0 && hex(text.s[i + 2]) >= 0) {
+		if (c == '=' && i + 2 < text.len && hex(text.s[i + 1]) >= 0 &&
+		    hex(text.s[i + 2]) >= 0) {
 			c = (char)(hex(text.s[i + 1]) * 16 + hex(text.s[i + 2]));
 			i += 2;
 		}
@@ -90,7 +91,8 @@ add_q(struct buf *out, struct view text)
 static int
 add_b(struct buf *out, struct view text)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	uint32_t bits = 0;
 	int count = 0;
 
@@ -171,7 +173,7 @@ is_known(struct decoder *d, const char *charset)
 	iconv_t conversion;
 
 	if (strcasecmp(charset, "UTF-8") == 0 || strcasecmp(charset, "US-ASCII") == 0 ||
-		strcasecmp(charset, d->charset) == 0)
+	    strcasecmp(charset, d->charset) == 0)
 		return true;
 	if (d->conversions++ >= CONVERSIONS_MAX)
 		return false;
@@ -213,7 +215,7 @@ decode(struct decoder *d, struct view s)
 		while (blanks < rest.len && is_blank(rest.s[blanks]))
 			blanks++;
 		if (read_word((struct view){ rest.s + blanks, rest.len - blanks }, &word) &&
-			is_known(d, word.charset)) {
+		    is_known(d, word.charset)) {
 			if (!after_word && (flush(d) < 0 || add_utf8(d->out, rest.s, blanks) < 0))
 				return -1;
 			if (add_word(d, &word) < 0)

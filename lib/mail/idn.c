@@ -35,7 +35,7 @@ load(struct functions *ret_functions, struct err *err)
 	}
 	if (f.lookup == NULL || f.strerror == NULL || f.free == NULL)
 		return err_set(err, EX_UNAVAILABLE,
-			"the domain is not ASCII, and " LIBRARY " is not installed");
+		    "the domain is not ASCII, and " LIBRARY " is not installed");
 	*ret_functions = f;
 	return 0;
 }

@@ -38,8 +38,8 @@ load(struct mail_magic *m)
 		return;
 	open = (magic_t(*)(int))dlsym(m->library, "magic_open");
 	load_database = (int (*)(magic_t, const char *))dlsym(m->library, "magic_load");
-	m->buffer = (const char *(*)(magic_t, const void *, size_t))dlsym(m->library,
-		"magic_buffer");
+	m->buffer =
+	    (const char *(*)(magic_t, const void *, size_t))dlsym(m->library, "magic_buffer");
 	m->close = (void (*)(magic_t))dlsym(m->library, "magic_close");
 	if (open == NULL || load_database == NULL || m->buffer == NULL || m->close == NULL)
 		return;

@@ -13,7 +13,7 @@ struct mail_magic;
 struct mail_magic *mail_magic_new(void);
 void mail_magic_free(struct mail_magic *magic);
 /* Writes "type/subtype" into ret_type and returns 0; -1 where nothing can be said. */
-int mail_magic_type(struct mail_magic *magic, const void *bytes, size_t n, char *ret_type,
-		    size_t size);
+int
+mail_magic_type(struct mail_magic *magic, const void *bytes, size_t n, char *ret_type, size_t size);
 
 #endif

@@ -49,7 +49,7 @@ replace(char **field, const char *text, size_t len)
 
 int
 mail_message_from(struct mail_message *m, const char *text, const char *default_domain,
-	struct err *err)
+    struct err *err)
 {
 	struct mail_address found AUTO_ADDRESS = MAIL_ADDRESS_INIT;
 
@@ -63,7 +63,7 @@ mail_message_from(struct mail_message *m, const char *text, const char *default_
 
 int
 mail_message_recipients(struct mail_message *m, enum mail_recipient kind, const char *text,
-	const char *default_domain, struct err *err)
+    const char *default_domain, struct err *err)
 {
 	static const char *const names[] = { "to", "cc", "bcc" };
 	struct mail_addresses *list = kind == MAIL_TO ? &m->to : kind == MAIL_CC ? &m->cc : &m->bcc;
@@ -78,7 +78,7 @@ mail_message_recipients(struct mail_message *m, enum mail_recipient kind, const 
 
 int
 mail_message_reply_to(struct mail_message *m, const char *text, const char *default_domain,
-	struct err *err)
+    struct err *err)
 {
 	struct mail_addresses found AUTO_ADDRESSES = MAIL_ADDRESSES_INIT;
 
@@ -92,12 +92,12 @@ mail_message_reply_to(struct mail_message *m, const char *text, const char *defa
 
 int
 mail_message_return_path(struct mail_message *m, const char *text, const char *default_domain,
-	struct err *err)
+    struct err *err)
 {
 	struct mail_address found AUTO_ADDRESS = MAIL_ADDRESS_INIT;
 
 	if (mail_address_parse(text, strlen(text), default_domain, MAIL_ADDRESS_NULL_OK, &found,
-		    err) < 0)
+		err) < 0)
 		return err_prefix(err, "return_path");
 	replace(&m->return_path, found.addr, strlen(found.addr));
 	return 0;
@@ -115,12 +115,12 @@ mail_message_message_id(struct mail_message *m, const char *text, struct err *er
 	}
 	if (len == 0 || len > MESSAGE_ID_MAX)
 		return err_set(err, EX_DATAERR, "message_id: expected 1 to %d bytes, found %zu",
-			MESSAGE_ID_MAX, len);
+		    MESSAGE_ID_MAX, len);
 	for (size_t i = 0; i < len; i++)
 		if (text[i] <= ' ' || text[i] > '~' || text[i] == '<' || text[i] == '>')
 			return err_set(err, EX_DATAERR,
-				"message_id: expected printable ASCII without blanks and <>, "
-				"found another character");
+			    "message_id: expected printable ASCII without blanks and <>, "
+			    "found another character");
 	buf_addf(&id, "<%.*s>", (int)len, text);
 	replace(&m->message_id, id.s, id.len);
 	return 0;
@@ -131,7 +131,7 @@ mail_message_subject(struct mail_message *m, const char *text, size_t len, struc
 {
 	if (len > MAIL_HEADER_VALUE_MAX)
 		return err_set(err, EX_DATAERR, "subject: longer than %d bytes",
-			MAIL_HEADER_VALUE_MAX);
+		    MAIL_HEADER_VALUE_MAX);
 	if (mail_text_check(text, len, err) < 0)
 		return err_prefix(err, "subject");
 	replace(&m->subject, text, len);
@@ -170,7 +170,8 @@ set_body(char **body, size_t *body_len, const char *name, struct view text, stru
 	size_t valid;
 
 	if (text.len > MAIL_BODY_MAX)
-		return err_set(err, EX_DATAERR, "%s: longer than %zu MiB", name, MAIL_BODY_MAX >> 20);
+		return err_set(err, EX_DATAERR, "%s: longer than %zu MiB", name,
+		    MAIL_BODY_MAX >> 20);
 	valid = utf8_until(text.s, text.len);
 	if (valid < text.len)
 		return err_set(err, EX_DATAERR, "%s: invalid UTF-8 at byte %zu", name, valid + 1);
@@ -189,7 +190,7 @@ int
 mail_message_alternative(struct mail_message *m, const char *text, size_t len, struct err *err)
 {
 	return set_body(&m->alternative, &m->alternative_len, "alternative",
-		(struct view){ text, len }, err);
+	    (struct view){ text, len }, err);
 }
 
 /* ---- as a whole ------------------------------------------------------------------------------- */
@@ -199,8 +200,9 @@ static bool
 is_host(const char *host)
 {
 	return *host != '\0' && strlen(host) <= MAIL_DOMAIN_MAX &&
-		host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-				  "-_.")] == '\0';
+	    host[strspn(host,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+		"-_.")] == '\0';
 }
 
 int
@@ -254,7 +256,7 @@ bool
 mail_message_needs_smtputf8(const struct mail_message *m)
 {
 	if (m->from.utf8 || any_utf8(&m->to) || any_utf8(&m->cc) || any_utf8(&m->bcc) ||
-		any_utf8(&m->reply_to))
+	    any_utf8(&m->reply_to))
 		return true;
 	if (m->return_path != NULL && !is_ascii(m->return_path, strlen(m->return_path)))
 		return true;

@@ -48,21 +48,25 @@ struct mail_attachment {
 struct mail_message {
 	struct mail_address from;
 	struct mail_addresses to, cc, bcc, reply_to;
-	char *return_path;  /* canonical addr-spec, "" for the null sender; NULL: the address in from */
-	char *message_id;   /* with its <> */
+	char *
+	    return_path; /* canonical addr-spec, "" for the null sender; NULL: the address in from */
+	char *message_id; /* with its <> */
 	char *subject;
-	char *body;	    /* UTF-8, any line ends */
+	char *body; /* UTF-8, any line ends */
 	size_t body_len;
-	char *alternative;  /* with an HTML body: the same as plain text; else NULL */
+	char *alternative; /* with an HTML body: the same as plain text; else NULL */
 	size_t alternative_len;
-	bool html;	    /* what body is */
+	bool html; /* what body is */
 	struct mail_extra *extra;
 	size_t extra_count;
 	struct mail_attachment *attachments;
 	size_t attachment_count;
 };
 
-#define MAIL_MESSAGE_INIT { .from = MAIL_ADDRESS_INIT }
+#define MAIL_MESSAGE_INIT                                                                          \
+	{                                                                                          \
+		.from = MAIL_ADDRESS_INIT                                                          \
+	}
 #define AUTO_MESSAGE AUTO(mail_message_release)
 
 void mail_message_release(struct mail_message *m);
@@ -70,22 +74,21 @@ void mail_message_release(struct mail_message *m);
 /* Each setter replaces what was there, copies its input, and returns 0 or -1.  default_domain as in
  * address.h. */
 int mail_message_from(struct mail_message *m, const char *text, const char *default_domain,
-		      struct err *err);
+    struct err *err);
 /* Appends one address or a comma-separated list; an empty one is a fault. */
 int mail_message_recipients(struct mail_message *m, enum mail_recipient kind, const char *text,
-			    const char *default_domain, struct err *err);
+    const char *default_domain, struct err *err);
 int mail_message_reply_to(struct mail_message *m, const char *text, const char *default_domain,
-			  struct err *err);
+    struct err *err);
 /* "" and "<>" are the null sender. */
 int mail_message_return_path(struct mail_message *m, const char *text, const char *default_domain,
-			     struct err *err);
+    struct err *err);
 /* With or without its <>. */
 int mail_message_message_id(struct mail_message *m, const char *text, struct err *err);
 int mail_message_subject(struct mail_message *m, const char *text, size_t len, struct err *err);
 /* m->html says which kind it is and may be set before or after. */
 int mail_message_body(struct mail_message *m, const char *text, size_t len, struct err *err);
-int mail_message_alternative(struct mail_message *m, const char *text, size_t len,
-			     struct err *err);
+int mail_message_alternative(struct mail_message *m, const char *text, size_t len, struct err *err);
 
 /*
  * An extra header.  One that the message has already is replaced (From, To, Cc, Reply-To, Sender
@@ -94,7 +97,7 @@ int mail_message_alternative(struct mail_message *m, const char *text, size_t le
  * Content-ID and MIME-Version, which the message's structure decides.
  */
 int mail_message_header(struct mail_message *m, const char *name, size_t name_len,
-			const char *value, size_t value_len, struct err *err);
+    const char *value, size_t value_len, struct err *err);
 /* The same from "Name: value". */
 int mail_message_header_line(struct mail_message *m, const char *line, struct err *err);
 
@@ -103,7 +106,7 @@ const char *mail_message_extra(const struct mail_message *m, const char *name);
 /* Appends its addresses to list and returns true; false where it was not given, or is a field of
  * another kind than From, To, Cc, Reply-To and Sender. */
 bool mail_message_extra_addresses(const struct mail_message *m, const char *name,
-	struct mail_addresses *list);
+    struct mail_addresses *list);
 
 /*
  * Attachments.  filename's directories are cut off; NULL or empty gives "attachment".  Returns the
@@ -112,14 +115,14 @@ bool mail_message_extra_addresses(const struct mail_message *m, const char *name
  * anything that can be read: EX_NOINPUT where it cannot.
  */
 struct mail_attachment *mail_message_attach_bytes(struct mail_message *m, const char *filename,
-						  struct buf *take_bytes, struct err *err);
-struct mail_attachment *mail_message_attach_fd(struct mail_message *m, const char *filename,
-					       int take_fd, struct err *err);
+    struct buf *take_bytes, struct err *err);
+struct mail_attachment *
+mail_message_attach_fd(struct mail_message *m, const char *filename, int take_fd, struct err *err);
 struct mail_attachment *mail_message_attach_path(struct mail_message *m, const char *filename,
-						 const char *path, struct err *err);
+    const char *path, struct err *err);
 /* Either may be NULL: left as it is.  content_id with or without its <>. */
-int mail_attachment_set(struct mail_attachment *a, const char *content_type,
-			const char *content_id, struct err *err);
+int mail_attachment_set(struct mail_attachment *a, const char *content_type, const char *content_id,
+    struct err *err);
 
 /*
  * Checks that from, a recipient, subject and body are there ("subject: field required"), and makes

@@ -35,7 +35,7 @@ static void
 add_step(struct mail_fault *fault, const char *key, size_t index)
 {
 	fault->loc[fault->depth++] =
-		(struct mail_fault_step){ key != NULL ? xstrdup(key) : NULL, index };
+	    (struct mail_fault_step){ key != NULL ? xstrdup(key) : NULL, index };
 }
 
 static void
@@ -121,7 +121,7 @@ read_recipients(struct reader *r, const char *name, enum mail_recipient kind)
 			read_recipient(r, kind, FIELD(name), json_string(value));
 	} else if (json_kind(value) != JSON_ARRAY) {
 		add_fault(r, FIELD(name), "type_error",
-			"a list of strings or one comma-separated string expected");
+		    "a list of strings or one comma-separated string expected");
 	} else if (json_length(value) == 0 && required) {
 		add_fault(r, FIELD(name), "value_error", "expected an address, found none");
 	} else {
@@ -129,7 +129,8 @@ read_recipients(struct reader *r, const char *name, enum mail_recipient kind)
 			const char *text = json_string(json_at(value, i));
 
 			if (text == NULL)
-				add_fault(r, ELEMENT(name, i), "type_error.str", "str type expected");
+				add_fault(r, ELEMENT(name, i), "type_error.str",
+				    "str type expected");
 			else
 				read_recipient(r, kind, ELEMENT(name, i), text);
 		}
@@ -176,7 +177,7 @@ read_texts(struct reader *r)
 	r->m->html = strcmp(text, "html") == 0;
 	if (!r->m->html && strcmp(text, "plain") != 0)
 		add_fault(r, FIELD("content_type"), "value_error.const",
-			"unexpected value; permitted: 'plain', 'html'");
+		    "unexpected value; permitted: 'plain', 'html'");
 }
 
 static void
@@ -203,7 +204,8 @@ read_headers(struct reader *r)
 		}
 		if (text == NULL)
 			add_fault(r, place, "type_error.str", "str type expected");
-		else if (mail_message_header(r->m, name, strlen(name), text, strlen(text), &err) < 0)
+		else if (mail_message_header(r->m, name, strlen(name), text, strlen(text), &err) <
+		    0)
 			add_err(r, place, &err);
 	}
 }
@@ -263,7 +265,7 @@ static void
 refuse_remote(struct reader *r, const struct source *s, const char *member)
 {
 	add_fault(r, inside(s, member), "value_error",
-		"remote attachments are not supported yet: give content or path");
+	    "remote attachments are not supported yet: give content or path");
 }
 
 static bool
@@ -281,7 +283,7 @@ read_stored(struct reader *r, const struct source *s, const char *stored, const 
 	else if (mode != NULL && strcmp(mode, "base64") == 0)
 		read_base64(r, s, "storage_path", stored);
 	else if (begins(stored, "http://") || begins(stored, "https://") || begins(stored, "s3:") ||
-		 (mode != NULL && (begins(mode, "http") || begins(mode, "s3"))))
+	    (mode != NULL && (begins(mode, "http") || begins(mode, "s3"))))
 		refuse_remote(r, s, "storage_path");
 	else
 		read_file(r, s, "storage_path", stored);
@@ -321,7 +323,7 @@ read_attachment(struct reader *r, const struct json *object, size_t index)
 		return;
 	if ((content != NULL) + (path != NULL) + (stored != NULL) + remote != 1)
 		add_fault(r, inside(&s, NULL), "value_error",
-			"expected one of content, path, storage_path, url, s3");
+		    "expected one of content, path, storage_path, url, s3");
 	else if (content != NULL)
 		read_base64(r, &s, "content", content);
 	else if (path != NULL)
@@ -376,7 +378,7 @@ read_priority(struct reader *r)
 		r->delivery->priority = mail_priority_parse(json_string(value));
 	if (r->delivery->priority < 0)
 		add_fault(r, FIELD("priority"), "value_error",
-			"expected 0 to 3, or immediate, high, medium or low");
+		    "expected 0 to 3, or immediate, high, medium or low");
 }
 
 static void
@@ -389,10 +391,10 @@ read_deferred(struct reader *r)
 		return;
 	if (json_to_double(value, &seconds) < 0)
 		add_fault(r, FIELD("deferred_ts"), "type_error.integer",
-			"value is not a valid integer");
+		    "value is not a valid integer");
 	else if (!(seconds >= 0 && seconds <= DEFERRED_MAX))
 		add_fault(r, FIELD("deferred_ts"), "value_error",
-			"expected Unix seconds, 0 to the year 9999");
+		    "expected Unix seconds, 0 to the year 9999");
 	else
 		r->delivery->deferred_at = (int64_t)(seconds * (double)USEC);
 }
@@ -401,8 +403,8 @@ static void
 tell_unknown(struct reader *r)
 {
 	static const char *const known[] = { "id", "account_id", "from", "to", "cc", "bcc",
-		"reply_to", "return_path", "message_id", "subject", "body", "content_type", "headers",
-		"attachments", "priority", "deferred_ts", "batch_code" };
+		"reply_to", "return_path", "message_id", "subject", "body", "content_type",
+		"headers", "attachments", "priority", "deferred_ts", "batch_code" };
 	struct json_iter it = JSON_ITER_INIT;
 	const struct json *value;
 	const char *name;
@@ -419,8 +421,8 @@ tell_unknown(struct reader *r)
 
 int
 mail_message_from_json(const struct json *object, const struct mail_json_options *options,
-	struct mail_message *ret_message, struct mail_delivery *ret_delivery,
-	struct mail_faults *faults)
+    struct mail_message *ret_message, struct mail_delivery *ret_delivery,
+    struct mail_faults *faults)
 {
 	struct reader r = { object, options, ret_message, ret_delivery, faults };
 	size_t before = faults->count;

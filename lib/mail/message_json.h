@@ -20,7 +20,7 @@ struct json; /* base/json.h: a parsed value */
 #define MAIL_FAULT_DEPTH 3  /* "attachments", 0, "content" */
 #define MAIL_FAULTS_MAX 100 /* more are not collected */
 #define MAIL_PRIORITY_DEFAULT 2
-#define MAIL_ID_MAX 200	    /* bytes of id, account_id, batch_code */
+#define MAIL_ID_MAX 200 /* bytes of id, account_id, batch_code */
 
 /* A step of a path: a key, or where that is NULL an index. */
 struct mail_fault_step {
@@ -41,7 +41,10 @@ struct mail_faults {
 	bool truncated; /* there were more than MAIL_FAULTS_MAX */
 };
 
-#define MAIL_FAULTS_INIT { NULL, 0, false }
+#define MAIL_FAULTS_INIT                                                                           \
+	{                                                                                          \
+		NULL, 0, false                                                                     \
+	}
 #define AUTO_FAULTS AUTO(mail_faults_release)
 void mail_faults_release(struct mail_faults *faults);
 
@@ -59,7 +62,10 @@ struct mail_delivery {
 	int64_t deferred_at; /* not before, microseconds as in clock.h; 0 absent */
 };
 
-#define MAIL_DELIVERY_INIT { NULL, NULL, NULL, -1, 0 }
+#define MAIL_DELIVERY_INIT                                                                         \
+	{                                                                                          \
+		NULL, NULL, NULL, -1, 0                                                            \
+	}
 #define AUTO_DELIVERY AUTO(mail_delivery_release)
 void mail_delivery_release(struct mail_delivery *delivery);
 
@@ -92,7 +98,7 @@ struct mail_json_options {
  * to be called.
  */
 int mail_message_from_json(const struct json *object, const struct mail_json_options *options,
-			   struct mail_message *ret_message, struct mail_delivery *ret_delivery,
-			   struct mail_faults *faults);
+    struct mail_message *ret_message, struct mail_delivery *ret_delivery,
+    struct mail_faults *faults);
 
 #endif

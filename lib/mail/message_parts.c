@@ -65,11 +65,12 @@ mail_message_extra(const struct mail_message *m, const char *name)
 
 bool
 mail_message_extra_addresses(const struct mail_message *m, const char *name,
-	struct mail_addresses *list)
+    struct mail_addresses *list)
 {
 	const char *value = is_address_field(name) ? mail_message_extra(m, name) : NULL;
 
-	return value != NULL && mail_addresses_parse(list, value, strlen(value), NULL, 0, NULL) == 0;
+	return value != NULL &&
+	    mail_addresses_parse(list, value, strlen(value), NULL, 0, NULL) == 0;
 }
 
 static int
@@ -95,7 +96,7 @@ check_value(const char *name, const char *value, size_t len, struct err *err)
 
 int
 mail_message_header(struct mail_message *m, const char *name, size_t name_len, const char *value,
-	size_t value_len, struct err *err)
+    size_t value_len, struct err *err)
 {
 	char *name_text AUTO_FREE = xstrndup(name, name_len);
 	char *value_text AUTO_FREE = xstrndup(value, value_len);
@@ -103,8 +104,9 @@ mail_message_header(struct mail_message *m, const char *name, size_t name_len, c
 
 	if (!mail_field_name_ok(name, name_len))
 		return err_set(err, EX_DATAERR,
-			"headers: expected a name of 1 to %d printable ASCII characters without "
-			"blanks and ':', found \"%.80s\"", MAIL_FIELD_NAME_MAX, name_text);
+		    "headers: expected a name of 1 to %d printable ASCII characters without "
+		    "blanks and ':', found \"%.80s\"",
+		    MAIL_FIELD_NAME_MAX, name_text);
 	if (check_value(name_text, value, value_len, err) < 0)
 		return err_prefix(err, "headers.%s", name_text);
 	if (strcasecmp(name_text, "Message-ID") == 0)
@@ -131,8 +133,8 @@ mail_message_header_line(struct mail_message *m, const char *line, struct err *e
 	size_t name = strcspn(line, ":"), value = name + 1;
 
 	if (line[name] == '\0')
-		return err_set(err, EX_DATAERR, "headers: expected \"Name: value\", found \"%.80s\"",
-			line);
+		return err_set(err, EX_DATAERR,
+		    "headers: expected \"Name: value\", found \"%.80s\"", line);
 	value += strspn(line + value, " ");
 	return mail_message_header(m, line, name, line + value, strlen(line + value), err);
 }
@@ -148,7 +150,8 @@ last_component(const char *path)
 	for (const char *p = path; *p != '\0'; p++)
 		if (*p == '/' || *p == '\\')
 			name = p + 1;
-	return *name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ? "attachment" : name;
+	return *name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ? "attachment" :
+										    name;
 }
 
 static struct mail_attachment *
@@ -163,15 +166,15 @@ attach(struct mail_message *m, const char *filename, struct err *err)
 	}
 	if (strlen(name) > MAIL_FILENAME_MAX) {
 		err_set(err, EX_DATAERR, "attachments[%zu].filename: longer than %d bytes",
-			m->attachment_count, MAIL_FILENAME_MAX);
+		    m->attachment_count, MAIL_FILENAME_MAX);
 		return NULL;
 	}
 	if (mail_text_check(name, strlen(name), err) < 0) {
 		err_prefix(err, "attachments[%zu].filename", m->attachment_count);
 		return NULL;
 	}
-	m->attachments = xreallocarray(m->attachments, m->attachment_count + 1,
-		sizeof *m->attachments);
+	m->attachments =
+	    xreallocarray(m->attachments, m->attachment_count + 1, sizeof *m->attachments);
 	a = &m->attachments[m->attachment_count++];
 	*a = (struct mail_attachment){ .filename = xstrdup(name), .fd = -1 };
 	buf_init(&a->bytes, SIZE_MAX / 2);
@@ -180,7 +183,7 @@ attach(struct mail_message *m, const char *filename, struct err *err)
 
 struct mail_attachment *
 mail_message_attach_bytes(struct mail_message *m, const char *filename, struct buf *take_bytes,
-	struct err *err)
+    struct err *err)
 {
 	struct mail_attachment *a = attach(m, filename, err);
 
@@ -204,7 +207,7 @@ mail_message_attach_fd(struct mail_message *m, const char *filename, int fd, str
 
 struct mail_attachment *
 mail_message_attach_path(struct mail_message *m, const char *filename, const char *path,
-	struct err *err)
+    struct err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	struct stat st;
@@ -219,13 +222,14 @@ mail_message_attach_path(struct mail_message *m, const char *filename, const cha
 
 int
 mail_attachment_set(struct mail_attachment *a, const char *content_type, const char *content_id,
-	struct err *err)
+    struct err *err)
 {
 	if (content_type != NULL) {
 		if (!mail_type_ok(content_type))
 			return err_set(err, EX_DATAERR,
-				"attachments: %s: expected a content type like image/png, not of "
-				"message/ or multipart/, found \"%.80s\"", a->filename, content_type);
+			    "attachments: %s: expected a content type like image/png, not of "
+			    "message/ or multipart/, found \"%.80s\"",
+			    a->filename, content_type);
 		free(a->content_type);
 		a->content_type = xstrdup(content_type);
 	}
@@ -238,12 +242,13 @@ mail_attachment_set(struct mail_attachment *a, const char *content_type, const c
 		}
 		for (size_t i = 0; i < len; i++)
 			if (content_id[i] <= ' ' || content_id[i] > '~' ||
-				strchr("<>()\"", content_id[i]) != NULL)
+			    strchr("<>()\"", content_id[i]) != NULL)
 				len = 0;
 		if (len == 0 || len > MAIL_FILENAME_MAX)
 			return err_set(err, EX_DATAERR,
-				"attachments: %s: expected a content id of printable ASCII without "
-				"blanks and <>()\"", a->filename);
+			    "attachments: %s: expected a content id of printable ASCII without "
+			    "blanks and <>()\"",
+			    a->filename);
 		free(a->content_id);
 		a->content_id = xstrndup(content_id, len);
 	}

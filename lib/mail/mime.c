@@ -50,10 +50,46 @@ is_qp_plain(char c)
 	return (c >= ' ' && c <= '~' && c != '=') || c == '\t';
 }
 
+/* Non-zero where a byte is neither printable ASCII nor white space. */
+static unsigned char
+is_unsafe(unsigned char c)
+{
+	return (unsigned char)(((c < ' ') & (c != '\t') & (c != '\n') & (c != '\r')) | (c > '~'));
+}
+
+/* Plain printable ASCII in lines that may pass as they are: most texts.  The bytes are looked at in
+ * blocks and without branches, so that compilers make it a loop over vectors. */
+static bool
+is_seven_bit(const char *text, size_t len)
+{
+	const unsigned char *bytes = (const unsigned char *)text;
+	unsigned char unsafe = 0;
+	size_t i = 0;
+
+	for (; len - i >= 64; i += 64)
+		for (size_t j = 0; j < 64; j++)
+			unsafe |= is_unsafe(bytes[i + j]);
+	for (; i < len; i++)
+		unsafe |= is_unsafe(bytes[i]);
+	while (unsafe == 0 && len > 0) {
+		const char *end = memchr(text, '\n', len);
+		size_t line = end != NULL ? (size_t)(end - text) : len;
+
+		if (line > MAIL_LINE_MAX)
+			return false;
+		text += end != NULL ? line + 1 : line;
+		len -= end != NULL ? line + 1 : line;
+	}
+	return unsafe == 0;
+}
+
 enum mail_encoding
 mail_encoding_for(const char *text, size_t len)
 {
 	size_t line = 0, longest = 0, escaped = 0, unsafe = 0, breaks = 0;
+
+	if (is_seven_bit(text, len))
+		return MAIL_7BIT;
 
 	for (size_t i = 0; i < len; i++) {
 		char c = text[i];
@@ -185,7 +221,7 @@ write_base64(const struct mail_sink *sink, const char *text, size_t len)
 			n++;
 		end = line_end(text + at + n, len - at - n);
 		if (mail_base64_feed(&state, text + at, n) < 0 ||
-			(end > 0 && mail_base64_feed(&state, "\r\n", 2) < 0))
+		    (end > 0 && mail_base64_feed(&state, "\r\n", 2) < 0))
 			return -1;
 		at += n + end;
 	}
@@ -194,7 +230,7 @@ write_base64(const struct mail_sink *sink, const char *text, size_t len)
 
 int
 mail_write_text(const struct mail_sink *sink, enum mail_encoding encoding, const char *text,
-	size_t len)
+    size_t len)
 {
 	struct gather g = { .sink = sink };
 

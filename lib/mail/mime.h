@@ -35,7 +35,7 @@ enum mail_encoding mail_encoding_for(const char *text, size_t len);
 /* Writes a text in an encoding.  Line ends (LF, CRLF, lone CR) become CRLF; what is written ends
  * with one. */
 int mail_write_text(const struct mail_sink *sink, enum mail_encoding encoding, const char *text,
-		    size_t len);
+    size_t len);
 
 /* Base64 in lines of 76 (RFC 2045 section 6.8), in pieces: begin by zeroing but for the sink. */
 struct mail_base64 {

@@ -75,7 +75,7 @@ begins_field(struct view line)
 	size_t n = 0;
 
 	while (n < line.len && n < NAME_SCAN_MAX && line.s[n] > ' ' && line.s[n] <= '~' &&
-		line.s[n] != ':')
+	    line.s[n] != ':')
 		n++;
 	if (n == 0)
 		return false;
@@ -99,7 +99,7 @@ keep_line(struct mail_raw *raw, struct view line, struct err *err)
 
 	if (buf_add(&raw->header, line.s, line.len) < 0 || buf_adds(&raw->header, "\r\n") < 0)
 		return err_set(err, EX_DATAERR, "the header is longer than %zu bytes",
-			MAIL_RAW_HEADER_MAX);
+		    MAIL_RAW_HEADER_MAX);
 	for (size_t i = start; i < start + line.len; i++)
 		if (raw->header.s[i] == '\r')
 			raw->header.s[i] = ' ';
@@ -151,13 +151,14 @@ take_header_lines(struct mail_raw *raw, struct err *err)
 
 			raw->scanned = rest.len;
 			/* A text without any header may be one endless line. */
-			if (rest.len > NAME_SCAN_MAX && !is_mbox_line(rest) && !begins_field(rest) &&
-				(!folded || raw->header.len == 0))
+			if (rest.len > NAME_SCAN_MAX && !is_mbox_line(rest) &&
+			    !begins_field(rest) && (!folded || raw->header.len == 0))
 				return finish_header(raw, at, err);
 			break;
 		}
 		raw->scanned = 0;
-		kind = take_header_line(raw, (struct view){ rest.s, (size_t)(newline - rest.s) }, err);
+		kind =
+		    take_header_line(raw, (struct view){ rest.s, (size_t)(newline - rest.s) }, err);
 		if (kind < 0)
 			return -1;
 		if (kind != 2)
@@ -168,7 +169,7 @@ take_header_lines(struct mail_raw *raw, struct err *err)
 	buf_consume(&raw->input, at);
 	if (raw->header.len + raw->input.len > MAIL_RAW_HEADER_MAX)
 		return err_set(err, EX_DATAERR, "the header is longer than %zu bytes",
-			MAIL_RAW_HEADER_MAX);
+		    MAIL_RAW_HEADER_MAX);
 	return 0;
 }
 

@@ -45,17 +45,17 @@ struct mail_raw_options {
 
 struct mail_raw_info {
 	/* Known when the header is whole. */
-	const char *subject;	/* decoded for display; NULL where there is none */
-	const char *from;	/* addr-spec of the first address in From; NULL: none that can be read */
+	const char *subject; /* decoded for display; NULL where there is none */
+	const char *from; /* addr-spec of the first address in From; NULL: none that can be read */
 	const char *message_id; /* with its <>, the one that is there or was made */
 	bool has_recipients;	/* mail_raw_recipients would find some */
 	bool header_8bit;	/* the header has bytes above 127 */
 	bool needs_smtputf8;	/* an address in the header has a local part or domain with such */
 	/* Known after mail_raw_end. */
-	bool body_8bit;	 /* needs 8BITMIME (RFC 6152), as header_8bit does */
-	bool has_nul;	 /* passed on; only BINARYMIME allows it (RFC 3030) */
-	bool long_line;	 /* a line over 998 bytes, passed on */
-	uint64_t size;	 /* bytes written to the sink */
+	bool body_8bit; /* needs 8BITMIME (RFC 6152), as header_8bit does */
+	bool has_nul;	/* passed on; only BINARYMIME allows it (RFC 3030) */
+	bool long_line; /* a line over 998 bytes, passed on */
+	uint64_t size;	/* bytes written to the sink */
 };
 
 struct mail_raw;

@@ -30,16 +30,17 @@ static const char *const resent[] = { "Resent-To", "Resent-Cc", "Resent-Bcc", NU
 
 /* The addresses of a field; names may be in any state and do not matter. */
 static int
-parse_field(const struct mail_raw *raw, const struct mail_field *field,
-	struct mail_addresses *list, struct err *err)
+parse_field(const struct mail_raw *raw, const struct mail_field *field, struct mail_addresses *list,
+    struct err *err)
 {
 	struct buf text AUTO_BUF = BUF_INIT(MAIL_RAW_HEADER_MAX);
 
 	for (size_t i = 0; i < field->value.len; i++)
-		if (field->value.s[i] != '\r' && field->value.s[i] != '\n')
+		if (strchr(text.len > 0 ? "\r\n" : "\r\n\t ", field->value.s[i]) == NULL ||
+		    field->value.s[i] == '\0')
 			buf_addc(&text, field->value.s[i]);
 	if (mail_addresses_parse(list, text.s, text.len, raw->options.default_domain,
-		    MAIL_ADDRESS_NO_NAME, err) < 0)
+		MAIL_ADDRESS_NO_NAME, err) < 0)
 		return err_prefix(err, "%.*s", (int)field->name.len, field->name.s);
 	return 0;
 }
@@ -84,8 +85,8 @@ has_wide_domain(struct view value)
 static void
 look_at_addresses(struct mail_raw *raw, const struct mail_field *field)
 {
-	static const char *const names[] = { "From", "Sender", "Reply-To", "To", "Cc", "Resent-From",
-		"Resent-Sender", "Resent-To", "Resent-Cc", NULL };
+	static const char *const names[] = { "From", "Sender", "Reply-To", "To", "Cc",
+		"Resent-From", "Resent-Sender", "Resent-To", "Resent-Cc", NULL };
 	struct mail_addresses list AUTO_ADDRESSES = MAIL_ADDRESSES_INIT;
 	bool wide = !is_ascii(field->value.s, field->value.len);
 	bool from = mail_field_is(field, "From") && raw->from == NULL;
@@ -107,7 +108,8 @@ decoded(struct view value)
 {
 	struct buf text AUTO_BUF = BUF_INIT(4 * SUBJECT_MAX);
 
-	if (mail_header_decode(&text, value.s, value.len < SUBJECT_MAX ? value.len : SUBJECT_MAX) < 0)
+	if (mail_header_decode(&text, value.s, value.len < SUBJECT_MAX ? value.len : SUBJECT_MAX) <
+	    0)
 		return NULL;
 	return xstrndup(text.s, text.len);
 }

@@ -14,17 +14,17 @@ struct mail_raw {
 	char *subject, *from, *message_id;
 
 	enum raw_phase phase;
-	struct buf input;   /* not looked at yet; from RAW_HELD on what is held of the body */
-	size_t scanned;	    /* of input, without a line end */
-	bool seen_line;	    /* the first line has been taken */
-	struct buf header;  /* the fields in their order, CRLF line ends */
-	struct buf added;   /* the fields that were missing */
+	struct buf input;  /* not looked at yet; from RAW_HELD on what is held of the body */
+	size_t scanned;	   /* of input, without a line end */
+	bool seen_line;	   /* the first line has been taken */
+	struct buf header; /* the fields in their order, CRLF line ends */
+	struct buf added;  /* the fields that were missing */
 
 	const struct mail_sink *sink;
-	struct buf output;  /* gathered for the sink */
-	size_t returns;	    /* CRs that are lone unless an LF follows */
-	size_t line_len;    /* of the body's present line */
-	bool dot_held;	    /* the line so far is a dot that may be the end */
+	struct buf output; /* gathered for the sink */
+	size_t returns;	   /* CRs that are lone unless an LF follows */
+	size_t line_len;   /* of the body's present line */
+	bool dot_held;	   /* the line so far is a dot that may be the end */
 };
 
 /* Reads the whole header: fills info and added. */

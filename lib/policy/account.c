@@ -1,6 +1,8 @@
 #include "policy/account.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +36,7 @@ const struct conf_item account_schema[] = {
 	{ "allow_plaintext_auth", CONF_BOOL, A(allow_plaintext_auth), "false" },
 	{ "connections", CONF_INT, A(connections), "10", 1, 1000 },
 	{ "messages_per_connection", CONF_INT, A(messages_per_connection), "100", 1, 1000000 },
-	{ "ttl", CONF_DURATION, A(ttl), "5m", 0, DAY },
+	{ "ttl", CONF_DURATION, A(ttl), "5m", SECOND, DAY },
 	{ "timeouts.connect", CONF_DURATION, A(timeouts.connect), "30s", SECOND, HOUR },
 	{ "timeouts.greeting", CONF_DURATION, A(timeouts.greeting), "5m", SECOND, HOUR },
 	{ "timeouts.command", CONF_DURATION, A(timeouts.command), "5m", SECOND, HOUR },
@@ -79,12 +81,18 @@ account_has_credentials(const struct account *a)
 	return a->user != NULL;
 }
 
-/* As it is written: what a name resolves to may change until it is used. */
+/* Names other than localhost are not trusted to stay what they resolve to. */
 static bool
 is_loopback(const char *host)
 {
-	return strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-	    strcmp(host, "::1") == 0;
+	struct in_addr four;
+	struct in6_addr six;
+
+	if (inet_pton(AF_INET, host, &four) == 1)
+		return ntohl(four.s_addr) >> 24 == 127;
+	if (inet_pton(AF_INET6, host, &six) == 1)
+		return IN6_IS_ADDR_LOOPBACK(&six);
+	return strcasecmp(host, "localhost") == 0;
 }
 
 static int

@@ -32,7 +32,8 @@ struct smtp_connection {
 	int fd;
 	bool loopback_only; /* as credentials would otherwise cross a network in clear */
 	bool kept_home;	    /* ... which stopped an attempt */
-	bool connected;
+	bool has_peer;	    /* a connection stands */
+	bool connected;	    /* ... and time-outs follow from that */
 	bool failed;
 	int64_t deadline;
 	struct smtp_hello hello;
@@ -42,13 +43,30 @@ struct smtp_connection {
 
 /* ---- the event loop's part -------------------------------------------------------------------- */
 
+/* Once libcurl reads from a connected socket of ours, it is through with connecting. */
+static void
+note_peer(CURL *easy, int fd, int what)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	struct smtp_connection *conn;
+	void *private;
+
+	if (what != CURL_POLL_IN || getpeername(fd, (struct sockaddr *)&peer, &len) < 0 ||
+	    (peer.ss_family != AF_INET && peer.ss_family != AF_INET6))
+		return;
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+	conn = private;
+	conn->has_peer = true;
+}
+
 static int
 on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 {
 	struct smtp_net *net = arg;
 	struct epoll_event event = { .data.u64 = (uint64_t)net->tag << 32 | (uint32_t)fd };
 
-	(void)easy;
+	note_peer(easy, fd, what);
 	if (what == CURL_POLL_REMOVE) {
 		epoll_ctl(net->epoll, EPOLL_CTL_DEL, fd, NULL);
 		return 0;
@@ -254,10 +272,7 @@ collect(struct smtp_net *net)
 static void
 note_connected(struct smtp_connection *conn, int64_t now)
 {
-	curl_off_t took = 0;
-
-	if (conn->connected || curl_easy_getinfo(conn->easy, CURLINFO_CONNECT_TIME_T, &took) !=
-	    CURLE_OK || took <= 0)
+	if (conn->connected || !conn->has_peer)
 		return;
 	conn->connected = true;
 	conn->deadline = now + conn->params.timeouts.greeting;

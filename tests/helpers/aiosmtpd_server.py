@@ -108,6 +108,7 @@ def main():
     loop.add_signal_handler(signal.SIGTERM, loop.stop)
     loop.run_until_complete(loop.create_server(lambda: Server(handler, loop=loop, **settings),
                                                options.host, options.port, backlog=256))
+    print("ready", flush=True)
     loop.run_forever()
 
 

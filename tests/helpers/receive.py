@@ -16,7 +16,6 @@ Offered are PIPELINING, 8BITMIME and SIZE.  Started as a program it prints its p
 import asyncio
 import collections
 import email
-import email.policy
 import hashlib
 import random
 import re
@@ -46,7 +45,7 @@ def is_whole(body):
 
 def read_message(data):
     """The test's own id of a message, and whether its body is just what was handed in."""
-    message = email.message_from_bytes(data, policy=email.policy.SMTP)
+    message = email.message_from_bytes(data)
     body = message.get_payload(decode=True) or b""
     return message["X-Test-Id"], is_whole(body)
 

@@ -9,7 +9,7 @@ It listens on a free port of 127.0.0.1, prints "port N", then a line for all tha
     tls N                   its TLS handshake is done
     N> LINE                 what the client said (the content of messages left out)
     message N BYTES FROM TO[,TO...] TEXT
-                            the message was answered 2xx; BYTES as they came between DATA's 354
+                            the message is about to be answered 2xx; BYTES as they came between DATA's 354
                             and the final dot, unstuffed; TEXT is its last line
     end N                   connection N is gone
 
@@ -26,9 +26,11 @@ all are meant.  Actions, several with a comma between:
     hang                    says nothing, for ever
     slow TEXT               byte by byte
     late TEXT               after a fifth of a second
+    gate FILE               nothing until FILE is there (the reply is the next action)
     flood                   "250-" and a line that never ends; lines: lines that never end
 """
 import argparse
+import os
 import re
 import socket
 import ssl
@@ -134,6 +136,10 @@ class Conversation:
         if word == "hang":
             while True:
                 self.receive()
+        if word == "gate":
+            while not os.path.exists(rest):
+                time.sleep(0.01)
+            return
         if word == "flood":
             self.send(b"250-")
             while True:
@@ -149,26 +155,29 @@ class Conversation:
                 self.send(bytes([c]))
                 time.sleep(0.002)
             return
-        self.send(self.encode(action))
+        if action:
+            self.send(self.encode(action))
 
     @staticmethod
     def encode(text):
         return "".join(part + "\r\n" for part in text.split("|")).encode("latin-1")
 
-    def step(self, name, usual=None):
-        """Does what is due at a step; returns the reply's first digit."""
+    def step(self, name, usual=None, before=None):
+        """Does what is due at a step; returns the reply's first digit.  before is called with it
+        when it is known, and not yet said."""
         actions = self.server.actions(name)
         if actions is None:
-            actions = usual if usual is not None else OK.get(name)
-            if actions is not None:
-                self.send(self.encode(actions))
-            return actions[0] if actions else ""
+            actions = OK.get(name, "") if usual is None else usual
         # A comma alone parts actions: a reply's text may hold ", ".
         parts = re.split(r",(?! )", actions)
+        code = re.match(r"(?:slow |late )?([2-5])\d\d", parts[0])
+        digit = code.group(1) if code else ""
+        if before:
+            before(digit)
         for part in parts:
-            self.perform(part)
-        code = re.search(r"(?:^|\s)([2-5])\d\d", parts[0])
-        return code.group(1) if code else ""
+            if part:
+                self.perform(part)
+        return digit
 
     # ---- the conversation
 
@@ -190,20 +199,20 @@ class Conversation:
 
     def content(self):
         """The lines up to the final dot, unstuffed."""
-        body = b""
-        seen = False
-        while True:
-            if not seen and self.pending:
-                seen = True
-                if self.server.actions_due("body"):
-                    self.step("body", "")
-            # Only CRLF ends a line: a bare LF must not be taken for one.
-            while b"\r\n" in self.pending:
-                line, self.pending = self.pending.split(b"\r\n", 1)
-                if line == b".":
-                    return body
-                body += (line[1:] if line.startswith(b".") else line) + b"\r\n"
+        while not self.pending:
             self.receive()
+        if self.server.actions_due("body"):
+            self.step("body", "")
+        # Only CRLF ends a line: a bare LF must not be taken for one.
+        raw = bytearray(b"\r\n" + self.pending)
+        start = 0
+        while (end := raw.find(b"\r\n.\r\n", start)) < 0:
+            start = max(0, len(raw) - 4)
+            self.pending = b""
+            self.receive()
+            raw += self.pending
+        self.pending = bytes(raw[end + 5:])
+        return bytes(raw[2:end + 2]).replace(b"\r\n.", b"\r\n").removeprefix(b".")
 
     def command(self, line):
         verb = line.split(" ")[0].split(":")[0].upper()
@@ -243,8 +252,8 @@ class Conversation:
         told = (self.number, len(body), sender or "-", ",".join(self.recipients) or "-",
                 (body.splitlines() or [b""])[-1].decode("utf-8", "replace"))
         self.sender, self.recipients = None, []
-        if self.step("dot") == "2":
-            self.server.say("message %d %d %s %s %s" % told)
+        self.step("dot", before=lambda digit: digit == "2" and
+                  self.server.say("message %d %d %s %s %s" % told))
         if self.server.actions_due("idle"):
             self.step("idle", "")
 
@@ -272,7 +281,7 @@ def main():
     parser.add_argument("-i", dest="implicit", action="store_true")
     parser.add_argument("rules", nargs="*")
     options = parser.parse_args()
-    options.ehlo = options.ehlo or ["PIPELINING", "SIZE 10000000", "8BITMIME"]
+    options.ehlo = options.ehlo or ["PIPELINING", "SIZE 100000000", "8BITMIME"]
     server = Server(options)
     listener = socket.create_server(("127.0.0.1", 0), backlog=100)
     server.say("port %d" % listener.getsockname()[1])

@@ -22,6 +22,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +41,8 @@ static struct {
 	bool ready;
 	char under[PATH_MAX];
 	size_t under_len;
-	long at, count;
+	long at;
+	atomic_long count;
 	enum act act;
 	int log;
 } faults = { .log = -1 };
@@ -136,13 +138,14 @@ judge(const char *call, int dir, const char *name, bool needs_space)
 {
 	char path[2 * PATH_MAX], line[2 * PATH_MAX + 64];
 	bool now, since;
+	long number;
 
 	if (!is_counted(dir, name, path))
 		return GO_ON;
-	faults.count++;
-	note(line, snprintf(line, sizeof line, "%ld %s %s\n", faults.count, call, path));
-	now = faults.at > 0 && faults.count == faults.at;
-	since = faults.at > 0 && faults.count >= faults.at;
+	number = atomic_fetch_add(&faults.count, 1) + 1;
+	note(line, snprintf(line, sizeof line, "%ld %s %s\n", number, call, path));
+	now = faults.at > 0 && number == faults.at;
+	since = faults.at > 0 && number >= faults.at;
 	switch (faults.act) {
 	case ACT_EIO:
 	case ACT_BROKEN:

@@ -12,7 +12,8 @@ static const struct {
 	{ "  \n ", "line 2, byte 2: the text ends before its value does" },
 	{ "{\"a\":1} x", "line 1, byte 9: expected nothing more behind the value" },
 	{ "{\"a\":1}{}", "line 1, byte 8: expected nothing more behind the value" },
-	{ "{\"a\":1,\n \"b\":2,\n \"a\":3}", "line 3, byte 2: this key stands in its object twice" },
+	{ "{\"a\":1,\n \"b\":2,\n \"a\":3}",
+	    "line 3, byte 2: this key stands in its object twice" },
 	{ "{\"a\":1,\"\\u0061\":3}", "line 1, byte 8: this key stands in its object twice" },
 	{ "{\"a\":1,}", "line 1, byte 8: expected a key in quotes" },
 	{ "[1,]", "line 1, byte 4: expected a value" },
@@ -50,7 +51,8 @@ static const struct {
 	{ "\"\\u0000\"", "line 1, byte 2: \\u0000 cannot stand in a string here" },
 	{ "\"\\ud800\"", "line 1, byte 2: the first half of a surrogate pair stands alone" },
 	{ "\"\\ud800\\u0041\"", "line 1, byte 2: the first half of a surrogate pair stands alone" },
-	{ "\"\\ud800x\\udc00\"", "line 1, byte 2: the first half of a surrogate pair stands alone" },
+	{ "\"\\ud800x\\udc00\"",
+	    "line 1, byte 2: the first half of a surrogate pair stands alone" },
 	{ "\"\\udc00\"", "line 1, byte 2: the second half of a surrogate pair stands alone" },
 	{ "\"\xff\"", "line 1, byte 2: not UTF-8" },
 	{ "\"\xc0\xaf\"", "line 1, byte 2: not UTF-8" },
@@ -144,7 +146,8 @@ TEST(json_reads_and_writes)
 		AUTO_BUF struct buf out = BUF_INIT(1000);
 		struct json_writer w = JSON_WRITER(&out);
 		struct err err = ERR_INIT;
-		AUTO_JSON struct json *root = json_parse(good[i].text, strlen(good[i].text), 1, &err);
+		AUTO_JSON struct json *root =
+		    json_parse(good[i].text, strlen(good[i].text), 1, &err);
 
 		CHECK_STR(err.msg, "");
 		CHECK_ROW(good[i].text, root != NULL);
@@ -197,7 +200,8 @@ TEST(json_counts_lines_from_the_first)
 
 TEST(json_getters_keep_to_their_kind)
 {
-	static const char text[] = "{\"n\":null,\"i\":7,\"d\":7.5,\"s\":\"x\",\"b\":true,\"a\":[1]}";
+	static const char text[] =
+	    "{\"n\":null,\"i\":7,\"d\":7.5,\"s\":\"x\",\"b\":true,\"a\":[1]}";
 	AUTO_JSON struct json *root = json_parse(text, sizeof text - 1, 1, NULL);
 	int64_t i = 3;
 	double d = 3;
@@ -242,8 +246,9 @@ TEST(json_writer_is_always_valid)
 	json_put_double(&w, 0.1 + 0.2);
 	json_end_array(&w);
 	CHECK_INT(json_finish(&w), 0);
-	CHECK_STR(out.s, "[\"a\\u0000\\u001b\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\","
-			 "null,null,0.30000000000000004]");
+	CHECK_STR(out.s,
+	    "[\"a\\u0000\\u001b\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\","
+	    "null,null,0.30000000000000004]");
 }
 
 TEST(json_writer_tells_what_did_not_fit)

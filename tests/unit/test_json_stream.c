@@ -52,7 +52,7 @@ static const struct {
 	{ "[1, \"x\", null ,[2]]", "1 0 1\n1 1 \"x\"\n1 2 null\n1 3 [2]\n" },
 	{ "{\"messages\":[]}", "" },
 	{ "{ \"x\": {\"messages\": [0]}, \"messages\" : [ {\"a\":1}, {\"b\":2} ], \"y\": [\"}\"] }",
-		"1 0 {\"a\":1}\n1 1 {\"b\":2}\n" },
+	    "1 0 {\"a\":1}\n1 1 {\"b\":2}\n" },
 	{ "{\"messages\":1}", "1 0 {\"messages\":1}\n" },
 	{ "{\"a\":\"messages\"}", "1 0 {\"a\":\"messages\"}\n" },
 	{ "{\"messagesx\":[1]}", "1 0 {\"messagesx\":[1]}\n" },
@@ -62,17 +62,23 @@ static const struct {
 	{ "[{\"a\":1}]\n[{\"b\":2}]", "1 0 {\"a\":1}\n2 1 {\"b\":2}\n" },
 	/* JSON Lines with bad ones. */
 	{ "{\"a\":1}\nrubbish\nmore\n{\"b\":2}\n",
-		"1 0 {\"a\":1}\n2 1 ! expected \"{\" or \"[\"\n3 2 ! expected \"{\" or \"[\"\n4 3 {\"b\":2}\n" },
-	{ "{\"a\":1}\n{\"b\":\"x\n{\"c\":3}\n", "1 0 {\"a\":1}\n2 1 ! line break in a string\n3 2 {\"c\":3}\n" },
+	    "1 0 {\"a\":1}\n2 1 ! expected \"{\" or \"[\"\n3 2 ! expected \"{\" or \"[\"\n4 3 "
+	    "{\"b\":2}\n" },
+	{ "{\"a\":1}\n{\"b\":\"x\n{\"c\":3}\n",
+	    "1 0 {\"a\":1}\n2 1 ! line break in a string\n3 2 {\"c\":3}\n" },
 	{ "{\"a\":1}\n{\"b\":{\n{\"c\":3}\n",
-		"1 0 {\"a\":1}\n2 1 ! not complete at the end of its line\n3 2 {\"c\":3}\n" },
-	{ "{\"a\":1}\n{\"b\":]}\n{\"c\":3}\n", "1 0 {\"a\":1}\n2 1 ! brackets do not match\n3 2 {\"c\":3}\n" },
-	{ "{\"a\":1} x\n{\"c\":3}\n", "1 0 {\"a\":1}\n1 1 ! expected \"{\" or \"[\"\n2 2 {\"c\":3}\n" },
-	{ "{\"a\":1},\n{\"c\":3}\n", "1 0 {\"a\":1}\n1 1 ! expected \"{\" or \"[\"\n2 2 {\"c\":3}\n" },
+	    "1 0 {\"a\":1}\n2 1 ! not complete at the end of its line\n3 2 {\"c\":3}\n" },
+	{ "{\"a\":1}\n{\"b\":]}\n{\"c\":3}\n",
+	    "1 0 {\"a\":1}\n2 1 ! brackets do not match\n3 2 {\"c\":3}\n" },
+	{ "{\"a\":1} x\n{\"c\":3}\n",
+	    "1 0 {\"a\":1}\n1 1 ! expected \"{\" or \"[\"\n2 2 {\"c\":3}\n" },
+	{ "{\"a\":1},\n{\"c\":3}\n",
+	    "1 0 {\"a\":1}\n1 1 ! expected \"{\" or \"[\"\n2 2 {\"c\":3}\n" },
 	{ "{\"a\":{\n{\"b\":2}\n{\"c\":3}\n",
-		"1 0 ! not complete when the next begins\n2 1 {\"b\":2}\n3 2 {\"c\":3}\n" },
+	    "1 0 ! not complete when the next begins\n2 1 {\"b\":2}\n3 2 {\"c\":3}\n" },
 	{ "{\"a\":\"x\n{\"b\":2}\n", "1 0 ! line break in a string\n2 1 {\"b\":2}\n" },
-	{ "{\"a\":\"x\n  {\"y\":2}\n}\n{\"b\":2}\n", "1 0 ! line break in a string\n4 1 {\"b\":2}\n" },
+	{ "{\"a\":\"x\n  {\"y\":2}\n}\n{\"b\":2}\n",
+	    "1 0 ! line break in a string\n4 1 {\"b\":2}\n" },
 	{ "rubbish\nmore\n{\"b\":2}\n", "1 0 ! expected \"{\" or \"[\"\n3 1 {\"b\":2}\n" },
 	{ "{\"a\":1}\n{\"b\":", "1 0 {\"a\":1}\n2 1 ! the input ends inside this element\n" },
 	{ "{\"a\":" LONG "}\n{\"b\":2}\n", "1 0 ! longer than 60 B\n2 1 {\"b\":2}\n" },
@@ -80,20 +86,21 @@ static const struct {
 	{ "[{\"a\":" LONG "},{\"b\":2}]", "1 0 ! longer than 60 B\n1 1 {\"b\":2}\n" },
 	{ "[{\"a\":\"x\n},\n{\"b\":2}]", "1 0 ! line break in a string\n3 1 {\"b\":2}\n" },
 	{ "[{\"a\":[1},{\"b\":2}]", "1 0 ! brackets do not match\n1 1 {\"b\":2}\n" },
-	{ "[{\"a\":1]},{\"b\":2}]", "1 0 ! brackets do not match\n1 1 ! expected \"{\" or \"[\"\n" },
+	{ "[{\"a\":1]},{\"b\":2}]",
+	    "1 0 ! brackets do not match\n1 1 ! expected \"{\" or \"[\"\n" },
 	{ "[{\"a\":1},,{\"b\":2},]",
-		"1 0 {\"a\":1}\n1 1 ! expected an element before \",\"\n1 2 {\"b\":2}\n"
-		"1 3 ! a comma before \"]\": expected an element behind it\n" },
+	    "1 0 {\"a\":1}\n1 1 ! expected an element before \",\"\n1 2 {\"b\":2}\n"
+	    "1 3 ! a comma before \"]\": expected an element behind it\n" },
 	{ "[{\"a\":1} {\"b\":2},3]",
-		"1 0 {\"a\":1}\n1 1 ! expected \",\" before this element\n1 2 3\n" },
+	    "1 0 {\"a\":1}\n1 1 ! expected \",\" before this element\n1 2 3\n" },
 	{ "[{\"a\":1},{\"b\":2", "1 0 {\"a\":1}\n1 1 ! the input ends inside this element\n" },
 	{ "[{\"a\":1},\n", "1 0 {\"a\":1}\n2 1 ! the input ends before the \"]\" of its array\n" },
 	{ "[}{\"a\":1}]", "1 0 ! expected an element, \",\" or \"]\"\n1 1 {\"a\":1}\n" },
 	{ "[{\"a\":1}] x", "1 0 {\"a\":1}\n1 1 ! expected \"{\" or \"[\"\n" },
 	{ "{\"messages\":[{\"a\":1}]",
-		"1 0 {\"a\":1}\n1 1 ! the input ends before the \"}\" behind its messages\n" },
+	    "1 0 {\"a\":1}\n1 1 ! the input ends before the \"}\" behind its messages\n" },
 	{ "{\"messages\":[{\"a\":1}],\"messages\":[{\"b\":2}]}",
-		"1 0 {\"a\":1}\n1 1 ! \"messages\" stands in its object twice\n" },
+	    "1 0 {\"a\":1}\n1 1 ! \"messages\" stands in its object twice\n" },
 	{ "{\"x\":" LONG ",\"messages\":[{\"a\":1}],\"y\":" LONG "}", "1 0 {\"a\":1}\n" },
 };
 
@@ -107,8 +114,8 @@ TEST(json_stream_finds_elements)
 
 			split(rows[i].text, strlen(rows[i].text), chunks[k], &out);
 			if (strcmp(out.s, rows[i].out) != 0)
-				unit_fail(__FILE__, __LINE__, "row [%s] in chunks of %zu", rows[i].text,
-					chunks[k]);
+				unit_fail(__FILE__, __LINE__, "row [%s] in chunks of %zu",
+				    rows[i].text, chunks[k]);
 			CHECK_STR(out.s, rows[i].out);
 		}
 	}

@@ -62,8 +62,8 @@ static const struct opt_program with_commands = {
 
 /* Parses words apart by spaces; what is left is in *rest, and valid until the next call. */
 static int
-parse(const struct opt_program *program, const char *line, struct options *o,
-	struct opt_rest *rest, struct err *err)
+parse(const struct opt_program *program, const char *line, struct options *o, struct opt_rest *rest,
+    struct err *err)
 {
 	static char text[200];
 	static char *argv[20];
@@ -84,10 +84,11 @@ TEST(opt_fills_members)
 	struct opt_rest rest;
 	struct err err;
 
-	CHECK_INT(parse(&plain, "one -fvv --number 7 -c conf -la two --list=b --spool=/s --span 30s "
-				"-- -q",
-			  &o, &rest, &err),
-		OPT_RUN);
+	CHECK_INT(parse(&plain,
+		      "one -fvv --number 7 -c conf -la two --list=b --spool=/s --span 30s "
+		      "-- -q",
+		      &o, &rest, &err),
+	    OPT_RUN);
 	CHECK_STR(err.msg, "");
 	CHECK(o.flag);
 	CHECK(!o.common.quiet);
@@ -168,7 +169,7 @@ static const struct {
 	{ &plain, "--maybe=bad", "--maybe: not this" },
 	{ &with_commands, "nonsense", "unknown command 'nonsense'" },
 	{ &with_commands, "list --only-add x",
-		"--only-add does not go with 'list' (but with: add adder)" },
+	    "--only-add does not go with 'list' (but with: add adder)" },
 	{ &with_commands, "--only-add x", "--only-add goes with a command only (add adder)" },
 };
 
@@ -190,33 +191,36 @@ TEST(opt_help_text)
 	AUTO_BUF struct buf b = BUF_INIT(5000);
 
 	opt_help(&with_commands, &b);
-	CHECK_STR(b.s, "Usage: mailq-y [COMMAND]\n"
-		       "Do that.\n"
-		       "\n"
-		       "Commands:\n"
-		       "  add ID...                 adds\n"
-		       "  list                      lists\n"
-		       "\n"
-		       "Options:\n"
-		       "  -c, --config FILE         read this configuration file\n"
-		       "  -s, --spool DIR           use this spool\n"
-		       "  -q, --quiet               print errors only\n"
-		       "  -v, --verbose             say more on stderr; twice: everything\n"
-		       "  -f, --flag                set the flag\n"
-		       "  -n, --number N            a number\n"
-		       "      --big N               another\n"
-		       "      --span TIME           a span\n"
-		       "  -l, --list X              repeat\n"
-		       "      --maybe [X]           optional\n"
-		       "      --only-add X          with add\n"
-		       "      --help                print this and exit\n"
-		       "      --version             print the version and exit\n"
-		       "\n"
-		       "A note.\n");
+	CHECK_STR(b.s,
+	    "Usage: mailq-y [COMMAND]\n"
+	    "Do that.\n"
+	    "\n"
+	    "Commands:\n"
+	    "  add ID...                 adds\n"
+	    "  list                      lists\n"
+	    "\n"
+	    "Options:\n"
+	    "  -c, --config FILE         read this configuration file\n"
+	    "  -s, --spool DIR           use this spool\n"
+	    "  -q, --quiet               print errors only\n"
+	    "  -v, --verbose             say more on stderr; twice: everything\n"
+	    "  -f, --flag                set the flag\n"
+	    "  -n, --number N            a number\n"
+	    "      --big N               another\n"
+	    "      --span TIME           a span\n"
+	    "  -l, --list X              repeat\n"
+	    "      --maybe [X]           optional\n"
+	    "      --only-add X          with add\n"
+	    "      --help                print this and exit\n"
+	    "      --version             print the version and exit\n"
+	    "\n"
+	    "A note.\n");
 	buf_clear(&b);
 	opt_help(&plain, &b);
-	CHECK(strncmp(b.s, "Usage: mailq-x [OPTION...] FILE...\n       mailq-x --list X\nDo it.\n",
-		      strlen("Usage: mailq-x [OPTION...] FILE...\n       mailq-x --list X\nDo it.\n")) == 0);
+	CHECK(
+	    strncmp(b.s, "Usage: mailq-x [OPTION...] FILE...\n       mailq-x --list X\nDo it.\n",
+		strlen("Usage: mailq-x [OPTION...] FILE...\n       mailq-x --list X\nDo it.\n")) ==
+	    0);
 }
 
 UNIT_MAIN()

@@ -1,0 +1,78 @@
+/* What happened. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/num.h"
+#include "cmd/status.h"
+#include "spool/history.h"
+
+/* "2h" and its like lie back from now; a time of day is the last such, not the next. */
+static int
+parse_since(const char *text, int64_t *ret, struct err *err)
+{
+	int64_t now = clock_now(), span;
+	bool plain_number = text[strspn(text, "0123456789.")] == '\0';
+
+	if (!plain_number && num_duration(text, &span) == 0) {
+		*ret = now - span;
+		return 0;
+	}
+	if (clock_parse(text, now, ret) < 0)
+		return err_set(err, EX_USAGE,
+		    "--since: expected a time (2026-11-21T08:00, 08:00) or how long ago (2h, 3d), "
+		    "not '%s'",
+		    text);
+	if (*ret > now && strlen(text) == 5)
+		*ret -= 86400 * USEC;
+	return 0;
+}
+
+static int
+print_raw(const char *text, size_t len, const struct json *value, void *arg)
+{
+	(void)value;
+	(void)arg;
+	fwrite(text, 1, len, stdout);
+	putchar('\n');
+	return ferror(stdout) != 0;
+}
+
+static int
+print_line(const char *text, size_t len, const struct json *value, void *arg)
+{
+	const char *id = json_string(json_get(value, "id"));
+	const char *name = json_string(json_get(value, "name"));
+	char when[STATUS_TIME_SIZE], plain[ID_TEXT_MAX + 1];
+	struct message_name parsed;
+
+	(void)text;
+	(void)len;
+	(void)arg;
+	status_time(status_instant(json_get(value, "t")), when);
+	when[strcspn(when, "(")] = '\0';
+	printf("%s ", when);
+	if (id == NULL && name != NULL && message_name_parse(name, &parsed) == 0 &&
+	    name_decode(parsed.id, plain) == 0)
+		id = plain;
+	if (id != NULL) {
+		status_put(id);
+		fputs("  ", stdout);
+	}
+	status_outcome(value, false);
+	return ferror(stdout) != 0;
+}
+
+int
+status_log(struct spool *spool, const struct status_options *options, const char *id)
+{
+	struct history_filter filter = { .id = id, .all = options->full };
+	struct err err = ERR_INIT;
+
+	if (options->since != NULL && parse_since(options->since, &filter.since, &err) < 0)
+		return err_print(&err);
+	if (history_read(spool, &filter, options->json ? print_raw : print_line, NULL, &err) < 0)
+		return err_print(&err);
+	return EX_OK;
+}

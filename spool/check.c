@@ -1,0 +1,296 @@
+#include "spool/check.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "spool/check_private.h"
+#include "spool/count.h"
+#include "spool/dirs.h"
+#include "spool/draft.h"
+
+/* Everything that stands in the root of a spool. */
+static const char *const root_names[] = { "mailq-spool", "tmp", "id", "cur", "log", "partial",
+	"parked", "corrupt", "count", "wake", "captured", "waiting", "deferred", "held",
+	"uncertain", "failed" };
+
+void
+check_tell(struct checking *c, enum check_weight weight, const char *path, const char *fmt, ...)
+{
+	char text[800];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	if (weight != CHECK_NOTE)
+		c->result->faults++;
+	if (weight == CHECK_REPAIRED)
+		c->result->repaired++;
+	c->fault(path, text, weight == CHECK_REPAIRED || weight == CHECK_NOTE_REPAIRED, c->arg);
+}
+
+/* Who may own what is in the spool: its owner; in a group's spool (2770), the group's members. */
+void
+check_owner(struct checking *c, const char *path, const struct stat *st)
+{
+	if (st->st_uid != c->root.st_uid && !(c->root.st_mode & S_IWGRP))
+		check_tell(c, CHECK_FAULT, path,
+		    "belongs to user %u; expected %u, the spool's owner", (unsigned int)st->st_uid,
+		    (unsigned int)c->root.st_uid);
+	if (st->st_mode & 07)
+		check_tell(c, CHECK_FAULT, path, "its mode is %04o, open to all",
+		    (unsigned int)st->st_mode & 07777);
+}
+
+int
+check_each(struct checking *c, int parent, const char *path, const char *name,
+    int (*each)(const char *name, unsigned char type, void *arg), void *arg)
+{
+	AUTO_FD int dir = fs_open_dir(parent, name);
+	struct stat st;
+
+	if (dir < 0 && errno == ENOENT)
+		return 0;
+	if (dir < 0) {
+		check_tell(c, CHECK_FAULT, path, "cannot be opened as a directory: %s",
+		    strerror(errno));
+		return 0;
+	}
+	if (fstat(dir, &st) == 0)
+		check_owner(c, path, &st);
+	c->dir = dir;
+	if (fs_each(dir, each, arg) < 0)
+		check_tell(c, CHECK_FAULT, path, "cannot be listed: %s", strerror(errno));
+	return 0;
+}
+
+/* ---- what is around the messages --------------------------------------------------------- */
+
+static int
+look_at_root(const char *name, unsigned char type, void *arg)
+{
+	(void)type;
+	/* What fs_replace_file() left is taken over by the next who replaces. */
+	if (strcmp(name, ".mailq-spool.tmp") == 0)
+		return 0;
+	for (size_t i = 0; i < sizeof root_names / sizeof root_names[0]; i++)
+		if (strcmp(name, root_names[i]) == 0)
+			return 0;
+	check_tell(arg, CHECK_FAULT, name, "is not part of a spool");
+	return 0;
+}
+
+static bool
+is_locked(int dir, const char *name)
+{
+	AUTO_FD int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT;
+	return flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+/* Dead drafts.  The directory of one (TOKEN.d) is told with its file, or alone where it has none. */
+static int
+look_at_draft(const char *name, unsigned char type, void *arg)
+{
+	struct checking *c = arg;
+	char path[NAME_SIZE + 8], token[NAME_SIZE];
+	size_t n = strlen(name);
+
+	(void)type;
+	if (n >= sizeof token)
+		return 0;
+	memcpy(token, name, n + 1);
+	if (n > 2 && strcmp(token + n - 2, ".d") == 0) {
+		token[n - 2] = '\0';
+		if (faccessat(c->spool->tmp, token, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return 0;
+	} else if (is_locked(c->spool->tmp, name)) {
+		return 0;
+	}
+	snprintf(path, sizeof path, "tmp/%s", name);
+	check_tell(c, c->repair ? CHECK_NOTE_REPAIRED : CHECK_NOTE, path,
+	    "was left by a process that died before it acknowledged anything");
+	return 0;
+}
+
+static int
+take_any(const char *text, size_t len, const struct json *value, int64_t offset, void *arg)
+{
+	(void)text;
+	(void)len;
+	(void)value;
+	(void)offset;
+	(void)arg;
+	return 0;
+}
+
+void
+check_journal(struct checking *c, int dir, const char *name, const char *path)
+{
+	AUTO_FD int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+	size_t bad = 0;
+
+	if (fd < 0 && errno == ENOENT)
+		return;
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		check_tell(c, CHECK_FAULT, path, "cannot be opened: %s", strerror(errno));
+		return;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		check_tell(c, CHECK_FAULT, path, "is not a regular file");
+		return;
+	}
+	check_owner(c, path, &st);
+	if (journal_read(fd, 0, take_any, NULL, &bad) < 0)
+		check_tell(c, CHECK_FAULT, path, "cannot be read: %s", strerror(errno));
+	/* A crash leaves one line unfinished, and that is no fault; nor is the end of a line that is
+	 * just being written. */
+	if (bad > 1)
+		check_tell(c, CHECK_FAULT, path, "%zu lines are not JSON objects", bad);
+}
+
+static int
+look_at_log(const char *name, unsigned char type, void *arg)
+{
+	struct checking *c = arg;
+	const char *dot = strrchr(name, '.');
+	char path[NAME_SIZE + 8];
+
+	(void)type;
+	snprintf(path, sizeof path, "log/%s", name);
+	if (dot == NULL || strcmp(dot, ".log") != 0)
+		check_tell(c, CHECK_FAULT, path, "is not a log: expected TOKEN.log");
+	else
+		check_journal(c, c->spool->log, name, path);
+	return 0;
+}
+
+struct shard {
+	struct checking *c;
+	unsigned int number;
+	int dir;
+};
+
+static int
+look_at_id(const char *name, unsigned char type, void *arg)
+{
+	struct shard *shard = arg;
+	char path[NAME_SIZE + 16], plain[NAME_SIZE];
+
+	snprintf(path, sizeof path, "id/%x/%s", shard->number, name);
+	if (name_decode(name, plain) < 0 || strlen(name) > ID_TEXT_MAX)
+		check_tell(shard->c, CHECK_FAULT, path, "its name is no encoded id");
+	else if (spool_id_shard(name) != shard->number)
+		check_tell(shard->c, CHECK_FAULT, path,
+		    "stands in the wrong directory; expected id/%x", spool_id_shard(name));
+	else if (type != DT_LNK && type != DT_UNKNOWN)
+		check_tell(shard->c, CHECK_FAULT, path, "is not a symbolic link to a token");
+	return 0;
+}
+
+static void
+check_ids(struct checking *c)
+{
+	for (unsigned int i = 0; i < ID_SHARDS; i++) {
+		struct shard shard = { c, i, -1 };
+		char path[16];
+
+		snprintf(path, sizeof path, "id/%x", i);
+		check_each(c, c->spool->root, path, path, look_at_id, &shard);
+	}
+}
+
+static int
+look_at_partial(const char *name, unsigned char type, void *arg)
+{
+	struct checking *c = arg;
+	struct partial partial;
+	struct err err = ERR_INIT;
+	char path[NAME_SIZE + 16];
+
+	(void)type;
+	if (name[0] == '.')
+		return 0;
+	snprintf(path, sizeof path, "partial/%s", name);
+	if (partial_read(c->spool, name, &partial, &err) < 0)
+		check_tell(c, CHECK_FAULT, path, "%s", err.msg);
+	else
+		partial_release(&partial);
+	return 0;
+}
+
+static int
+look_at_parked(const char *name, unsigned char type, void *arg)
+{
+	struct checking *c = arg;
+	char path[NAME_SIZE + 16], account[NAME_SIZE];
+	struct err err = ERR_INIT;
+	struct park park;
+
+	(void)type;
+	if (name[0] == '.')
+		return 0;
+	snprintf(path, sizeof path, "parked/%s", name);
+	if (strlen(name) > LANE_PART_MAX || name_decode(name, account) < 0)
+		check_tell(c, CHECK_FAULT, path, "its name is no encoded account");
+	else if (park_read(c->spool, account, &park, &err) < 0)
+		check_tell(c, CHECK_FAULT, path, "%s", err.msg);
+	return 0;
+}
+
+static int
+look_at_corrupt(const char *name, unsigned char type, void *arg)
+{
+	char path[NAME_SIZE + 16];
+
+	(void)type;
+	snprintf(path, sizeof path, "corrupt/%s", name);
+	check_tell(arg, CHECK_NOTE, path,
+	    "was set aside as damaged; it may be looked at and deleted");
+	return 0;
+}
+
+int
+check_spool(struct spool *spool, bool repair,
+    void (*fault)(const char *path, const char *text, bool repaired, void *arg), void *arg,
+    struct check_result *ret, struct err *err)
+{
+	struct checking c = { .spool = spool,
+		.repair = repair,
+		.fault = fault,
+		.arg = arg,
+		.result = ret,
+		.err = err,
+		.dir = -1,
+		.log = { .spool = spool } };
+
+	*ret = (struct check_result){ 0 };
+	if (fstat(spool->root, &c.root) < 0)
+		return err_io(err, "spool %s", spool->path);
+	check_owner(&c, ".", &c.root);
+	check_each(&c, spool->root, ".", ".", look_at_root, &c);
+	check_each(&c, spool->root, "tmp", "tmp", look_at_draft, &c);
+	if (repair && draft_recover(spool) < 0)
+		return err_io(err, "spool %s: cannot tidy up tmp", spool->path);
+	check_messages(&c);
+	check_each(&c, spool->root, "log", "log", look_at_log, &c);
+	check_ids(&c);
+	check_each(&c, spool->root, "partial", "partial", look_at_partial, &c);
+	check_each(&c, spool->root, "parked", "parked", look_at_parked, &c);
+	check_each(&c, spool->root, "corrupt", "corrupt", look_at_corrupt, &c);
+	if (oplog_sync(&c.log, err) < 0)
+		return -1;
+	oplog_end(&c.log);
+	return 0;
+}

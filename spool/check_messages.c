@@ -1,0 +1,296 @@
+/* Checking the messages: each file under each of its names. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "spool/check_private.h"
+#include "spool/count.h"
+#include "spool/dirs.h"
+
+/* One of the directories in which messages stand. */
+struct spot {
+	struct checking *c;
+	const char *lane;
+	char path[4 * NAME_SIZE];
+	bool in_bucket;
+	struct bucket_name bucket;
+	bool claimed; /* a runner has it, or will settle it: not touched */
+	int dir;
+};
+
+static void
+spot_path(const struct spot *spot, const char *name, char *ret, size_t size)
+{
+	snprintf(ret, size, "%s/%s", spot->path, name);
+}
+
+/* Moves it aside under its own name, or that and a number where there is one like it. */
+static int
+set_aside(struct checking *c, int dir, const char *name)
+{
+	AUTO_FD int corrupt = fs_open_dir(c->spool->root, "corrupt");
+	char to[NAME_SIZE + 16];
+
+	if (corrupt < 0)
+		return -1;
+	for (unsigned int i = 0; i < 1000; i++) {
+		if (i == 0)
+			snprintf(to, sizeof to, "%s", name);
+		else
+			snprintf(to, sizeof to, "%.230s~%u", name, i);
+		if (renameat2(dir, name, corrupt, to, RENAME_NOREPLACE) == 0)
+			return fsync(corrupt) < 0 || fsync(dir) < 0 ? -1 : 0;
+		if (errno != EEXIST)
+			return -1;
+	}
+	return -1;
+}
+
+static void
+damaged(const struct spot *spot, const char *name, const char *path, const struct err *why)
+{
+	struct checking *c = spot->c;
+
+	if (!c->repair || spot->claimed || why->code != EX_DATAERR) {
+		check_tell(c, CHECK_FAULT, path, "%s", why->msg);
+		return;
+	}
+	if (oplog_begin(&c->log, NULL) == 0 && set_aside(c, spot->dir, name) == 0) {
+		oplog_add(&c->log, EVENT_CORRUPT, name, spot->lane, 0, why->msg);
+		check_tell(c, CHECK_REPAIRED, path, "%s; moved to corrupt/", why->msg);
+	} else {
+		check_tell(c, CHECK_FAULT, path, "%s; cannot be moved to corrupt/: %s", why->msg,
+		    strerror(errno));
+	}
+}
+
+/* Whether the name stands where it should. */
+static void
+check_place(const struct spot *spot, const char *path, const struct message_name *name,
+    const struct record *record)
+{
+	char lane[LANE_MAX + 1];
+
+	if (spot->in_bucket && name->priority != spot->bucket.priority)
+		check_tell(spot->c, CHECK_FAULT, path, "stands in a bucket of priority %d",
+		    spot->bucket.priority);
+	if (spot->in_bucket && name->due < spot->bucket.start)
+		check_tell(spot->c, CHECK_FAULT, path,
+		    "is due before its bucket begins, and goes out late for it");
+	if (lane_format(record->account, record->batch, lane) < 0 || strcmp(lane, spot->lane) != 0)
+		check_tell(spot->c, CHECK_FAULT, path,
+		    "its record names the account \"%s\" and the batch \"%s\"; it goes as its lane "
+		    "says",
+		    record->account, record->batch != NULL ? record->batch : "");
+}
+
+static int
+look_at_message(const char *text, unsigned char type, void *arg)
+{
+	struct spot *spot = arg;
+	struct message_name name;
+	struct record record = { 0 };
+	struct err err = ERR_INIT;
+	struct stat st;
+	char path[6 * NAME_SIZE];
+	AUTO_FD int fd = -1;
+
+	(void)type;
+	spot_path(spot, text, path, sizeof path);
+	if (message_name_parse(text, &name) < 0) {
+		check_tell(spot->c, CHECK_FAULT, path, "is not the name of a message");
+		return 0;
+	}
+	spot->c->result->messages++;
+	if (message_open(spot->dir, text, &name, &fd, &record, &err) < 0) {
+		if (err.code != EX_NOINPUT) /* it has moved on */
+			damaged(spot, text, path, &err);
+		return 0;
+	}
+	if (fstat(fd, &st) == 0)
+		check_owner(spot->c, path, &st);
+	if (message_verify(fd, &name, &record, &err) < 0)
+		damaged(spot, text, path, &err);
+	else
+		check_place(spot, path, &name, &record);
+	record_release(&record);
+	return 0;
+}
+
+static void
+check_spot(struct spot *spot, int parent, const char *name)
+{
+	AUTO_FD int dir = dirs_enter(parent, name);
+	struct stat st;
+
+	if (dir < 0) {
+		if (errno != 0)
+			check_tell(spot->c, CHECK_FAULT, spot->path, "cannot be opened: %s",
+			    strerror(errno));
+		return;
+	}
+	if (fstat(dir, &st) == 0)
+		check_owner(spot->c, spot->path, &st);
+	spot->dir = dir;
+	if (fs_each(dir, look_at_message, spot) < 0)
+		check_tell(spot->c, CHECK_FAULT, spot->path, "cannot be listed: %s",
+		    strerror(errno));
+}
+
+/* What stands in a lane, or beside the lanes, and is no directory or has no such name. */
+struct strays {
+	struct checking *c;
+	const char *path;
+	bool (*is_right)(const char *name);
+	const char *expected;
+};
+
+static int
+look_at_stray(const char *name, unsigned char type, void *arg)
+{
+	struct strays *strays = arg;
+	char path[6 * NAME_SIZE];
+
+	snprintf(path, sizeof path, "%s/%s", strays->path, name);
+	if (type != DT_DIR && type != DT_UNKNOWN)
+		check_tell(strays->c, CHECK_FAULT, path, "is not a directory");
+	else if (!strays->is_right(name))
+		check_tell(strays->c, CHECK_FAULT, path,
+		    "is not the name of %s; nobody looks into it", strays->expected);
+	return 0;
+}
+
+static bool
+is_bucket(const char *name)
+{
+	struct bucket_name bucket;
+
+	return bucket_name_parse(name, &bucket) == 0;
+}
+
+static bool
+is_lane(const char *name)
+{
+	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1];
+
+	return lane_parse(name, account, batch) == 0;
+}
+
+/* Lists the directories below dir and tells of all else that is there.  Returns how many. */
+static size_t
+list_right(struct checking *c, int dir, const char *path, bool (*is_right)(const char *name),
+    const char *expected, struct dir_list *ret)
+{
+	struct strays strays = { c, path, is_right, expected };
+
+	if (fs_each(dir, look_at_stray, &strays) < 0 ||
+	    dirs_list(dir, ret, dirs_compare_text) < 0) {
+		check_tell(c, CHECK_FAULT, path, "cannot be listed: %s", strerror(errno));
+		*ret = (struct dir_list){ 0 };
+	}
+	return ret->count;
+}
+
+/* The lane under its proper name: one that is not settled yet has more to it. */
+static const char *
+proper_lane(const char *name, char ret[LANE_MAX + 1])
+{
+	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1];
+
+	if (lane_parse(name, account, batch) < 0 || lane_format(account, batch, ret) < 0)
+		return name;
+	return ret;
+}
+
+static void
+check_lane(struct checking *c, int parent, const char *above, const char *name)
+{
+	AUTO_FD int dir = dirs_enter(parent, name);
+	char path[2 * NAME_SIZE], lane[LANE_MAX + 1];
+	struct dir_list buckets;
+	size_t n;
+
+	if (dir < 0)
+		return;
+	snprintf(path, sizeof path, "%s/%s", above, name);
+	n = list_right(c, dir, path, is_bucket, "a bucket (PRIORITY.SECONDS[.TOKEN])", &buckets);
+	for (size_t i = 0; i < n; i++) {
+		struct spot spot = { .c = c, .lane = proper_lane(name, lane), .in_bucket = true };
+
+		if (bucket_name_parse(buckets.names[i], &spot.bucket) < 0)
+			continue;
+		snprintf(spot.path, sizeof spot.path, "%s/%s", path, buckets.names[i]);
+		check_spot(&spot, dir, buckets.names[i]);
+	}
+	dirs_release(&buckets);
+}
+
+static void
+check_state(struct checking *c, enum state state)
+{
+	AUTO_FD int dir = fs_open_dir(c->spool->root, state_text(state));
+	struct dir_list lanes;
+	struct stat st;
+	size_t n;
+
+	if (dir < 0) {
+		check_tell(c, CHECK_FAULT, state_text(state), "cannot be opened: %s",
+		    strerror(errno));
+		return;
+	}
+	if (fstat(dir, &st) == 0)
+		check_owner(c, state_text(state), &st);
+	n = list_right(c, dir, state_text(state), is_lane, "a lane (ACCOUNT[,BATCH])", &lanes);
+	for (size_t i = 0; i < n; i++)
+		if (is_lane(lanes.names[i]))
+			check_lane(c, dir, state_text(state), lanes.names[i]);
+	dirs_release(&lanes);
+}
+
+static void
+check_runner(struct checking *c, int cur, const char *token)
+{
+	AUTO_FD int dir = dirs_enter(cur, token);
+	bool alive = runner_is_at_work(c->spool, token);
+	char path[NAME_SIZE + 32];
+	struct dir_list lanes;
+
+	if (dir < 0)
+		return;
+	snprintf(path, sizeof path, "cur/%s", token);
+	if (!alive)
+		check_tell(c, CHECK_NOTE, path,
+		    "was left by a mailq-run that died; the next one settles what is in it");
+	if (dirs_list(dir, &lanes, dirs_compare_text) < 0)
+		return;
+	for (size_t i = 0; i < lanes.count; i++) {
+		struct spot spot = { .c = c, .lane = lanes.names[i], .claimed = true };
+
+		snprintf(spot.path, sizeof spot.path, "%s/%s", path, lanes.names[i]);
+		check_spot(&spot, dir, lanes.names[i]);
+	}
+	dirs_release(&lanes);
+	snprintf(path, sizeof path, "cur/%s/journal", token);
+	check_journal(c, dir, "journal", path);
+}
+
+void
+check_messages(struct checking *c)
+{
+	AUTO_FD int cur = fs_open_dir(c->spool->root, "cur");
+	struct dir_list runners;
+
+	for (int state = 0; state < STATE_COUNT; state++)
+		check_state(c, (enum state)state);
+	if (cur < 0 || dirs_list(cur, &runners, dirs_compare_text) < 0) {
+		check_tell(c, CHECK_FAULT, "cur", "cannot be listed: %s", strerror(errno));
+		return;
+	}
+	for (size_t i = 0; i < runners.count; i++)
+		check_runner(c, cur, runners.names[i]);
+	dirs_release(&runners);
+}

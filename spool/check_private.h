@@ -1,0 +1,43 @@
+/* What check.c and check_messages.c share. */
+#ifndef SPOOL_CHECK_PRIVATE_H
+#define SPOOL_CHECK_PRIVATE_H
+
+#include <sys/stat.h>
+
+#include "spool/check.h"
+#include "spool/oplog.h"
+#include "spool/park.h"
+#include "spool/partial.h"
+
+struct checking {
+	struct spool *spool;
+	bool repair;
+	void (*fault)(const char *path, const char *text, bool repaired, void *arg);
+	void *arg;
+	struct check_result *result;
+	struct err *err;
+	struct stat root;
+	int dir;	  /* the directory that check_each() is listing */
+	struct oplog log; /* of what was repaired */
+};
+
+enum check_weight {
+	CHECK_NOTE, /* worth telling, no fault */
+	CHECK_NOTE_REPAIRED,
+	CHECK_FAULT,
+	CHECK_REPAIRED, /* a fault that was repaired */
+};
+
+void check_tell(struct checking *c, enum check_weight weight, const char *path, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Tells of a wrong owner or mode. */
+void check_owner(struct checking *c, const char *path, const struct stat *st);
+/* Lists a directory; one that is gone is no fault, one that cannot be listed is told. */
+int check_each(struct checking *c, int parent, const char *path, const char *name,
+    int (*each)(const char *name, unsigned char type, void *arg), void *arg);
+void check_journal(struct checking *c, int dir, const char *name, const char *path);
+
+/* All states, and what runners have claimed. */
+void check_messages(struct checking *c);
+
+#endif

@@ -1,0 +1,79 @@
+#include "spool/oplog.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+
+static void
+file_name(const struct oplog *log, char ret[TOKEN_SIZE + 8])
+{
+	snprintf(ret, TOKEN_SIZE + 8, "%s.log", log->token);
+}
+
+int
+oplog_begin(struct oplog *log, struct err *err)
+{
+	char name[TOKEN_SIZE + 8];
+
+	for (int attempt = 0; !log->begun && attempt < 100; attempt++) {
+		token_make(log->token);
+		file_name(log, name);
+		if (journal_create(&log->journal, log->spool->log, name, log->token,
+			"mailq-status") == 0)
+			log->begun = true;
+		else if (errno != EEXIST && errno != ENOENT && errno != EWOULDBLOCK)
+			break;
+	}
+	if (!log->begun)
+		return err_io(err, "spool %s: cannot begin a log", log->spool->path);
+	return 0;
+}
+
+void
+oplog_add(struct oplog *log, enum event event, const char *name, const char *lane, int64_t due,
+    const char *reason)
+{
+	char id[ID_TEXT_MAX + 1] = "", account[LANE_PART_MAX + 1] = "",
+			      batch[LANE_PART_MAX + 1] = "";
+	struct journal_entry entry = { .event = event,
+		.id = id,
+		.name = name,
+		.lane = lane,
+		.account = account,
+		.batch = batch,
+		.attempt = -1,
+		.due = due,
+		.reason = reason };
+	struct message_name parsed;
+
+	if (message_name_parse(name, &parsed) == 0)
+		name_decode(parsed.id, id);
+	lane_parse(lane, account, batch);
+	journal_add(&log->journal, &entry);
+	log->lines++;
+}
+
+int
+oplog_sync(struct oplog *log, struct err *err)
+{
+	if (log->begun && journal_sync(&log->journal) < 0)
+		return err_io(err, "spool %s: cannot sync log/%s.log", log->spool->path,
+		    log->token);
+	return 0;
+}
+
+void
+oplog_end(struct oplog *log)
+{
+	char name[TOKEN_SIZE + 8];
+
+	if (!log->begun)
+		return;
+	file_name(log, name);
+	if (log->lines == 0)
+		unlinkat(log->spool->log, name, 0);
+	journal_close(&log->journal);
+	log->begun = false;
+}

@@ -1,0 +1,27 @@
+/* The log of a program that changes messages' states by hand: log/TOKEN.log, begun when the first
+ * line is due. */
+#ifndef SPOOL_OPLOG_H
+#define SPOOL_OPLOG_H
+
+#include "spool/journal.h"
+
+struct oplog {
+	struct spool *spool;
+	struct journal journal; /* to add lines to, once it has begun */
+	bool begun;
+	char token[TOKEN_SIZE];
+	uint64_t lines;
+};
+
+/* Zeroed, but for the spool, it is ready.  0, or -1 with err. */
+int oplog_begin(struct oplog *log, struct err *err);
+/* A line about the message that stands, or stood, under this name: of an event, with a reason; due
+ * 0: none. */
+void oplog_add(struct oplog *log, enum event event, const char *name, const char *lane, int64_t due,
+    const char *reason);
+/* Syncs what was added.  0, or -1 with err. */
+int oplog_sync(struct oplog *log, struct err *err);
+/* Closes; one without lines leaves no file. */
+void oplog_end(struct oplog *log);
+
+#endif

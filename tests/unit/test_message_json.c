@@ -1,0 +1,253 @@
+#include "unit.h"
+
+#include <fcntl.h>
+
+#include "base/json.h"
+#include "mail/message_json.h"
+
+static int
+open_in_tmpdir(void *arg, const char *path, struct err *err)
+{
+	int fd;
+
+	(void)arg;
+	if (strncmp(path, unit_tmpdir(), strlen(unit_tmpdir())) != 0)
+		return err_set(err, EX_NOPERM, "%s: not below a configured directory", path);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 ? fd : err_sys(err, EX_NOINPUT, "%s", path);
+}
+
+static void
+note_unknown(void *arg, const char *field)
+{
+	buf_addf(arg, "%s ", field);
+}
+
+/* Reads a text; the faults as lines, "; " between them. */
+static int
+load(const char *text, const struct mail_json_options *options, struct mail_message *m,
+    struct mail_delivery *delivery, struct buf *lines)
+{
+	struct mail_faults faults AUTO_FAULTS = MAIL_FAULTS_INIT;
+	struct err err = ERR_INIT;
+	AUTO_JSON struct json *root = json_parse(text, strlen(text), 1, &err);
+	int rc;
+
+	CHECK_STR(err.msg, "");
+	rc = mail_message_from_json(root, options, m, delivery, &faults);
+	CHECK_INT(rc, faults.count > 0 ? -1 : 0);
+	for (size_t i = 0; i < faults.count; i++) {
+		buf_adds(lines, i > 0 ? "; " : "");
+		mail_fault_text(lines, &faults.at[i], NULL);
+	}
+	return rc;
+}
+
+#define MESSAGE(more) "{\"from\":\"a@b\",\"to\":\"c@d\",\"subject\":\"s\",\"body\":\"t\"" more "}"
+
+TEST(a_whole_message)
+{
+	struct mail_message m AUTO_MESSAGE = MAIL_MESSAGE_INIT;
+	struct mail_delivery delivery AUTO_DELIVERY = MAIL_DELIVERY_INIT;
+	struct buf lines AUTO_BUF = BUF_INIT(10000), unknown AUTO_BUF = BUF_INIT(1000);
+	struct mail_json_options options = { .unknown = note_unknown, .arg = &unknown };
+	const char *text =
+	    "{\"id\":\"m-1\",\"account_id\":\"main\",\"from\":\"Jörg <j@b>\","
+	    "\"to\":[\"A <a@b>\",\"c@d, e@f\"],\"cc\":\"g@h, i@j\",\"bcc\":[\"k@l\"],"
+	    "\"reply_to\":\"r@s\",\"return_path\":\"bounce@b\",\"message_id\":\"x@y\","
+	    "\"subject\":\"Привет\",\"body\":\"<p>1\\n2</p>\",\"content_type\":\"html\","
+	    "\"headers\":{\"X-A\":\"1\",\"X-B\":null,\"X-C\":7},"
+	    "\"attachments\":[{\"filename\":\"a.txt\",\"content\":\"aGVsbG8=\"},"
+	    "{\"storage_path\":\"base64:aGk=\",\"filename\":\"b\"},"
+	    "{\"storage_path\":\"aGk=\",\"fetch_mode\":\"base64\"}],"
+	    "\"priority\":\"high\",\"deferred_ts\":1728470400,\"batch_code\":\"spring\","
+	    "\"other\":1,\"more\":{}}";
+
+	CHECK_INT(load(text, &options, &m, &delivery, &lines), 0);
+	CHECK_STR(lines.s, "");
+	CHECK_STR(delivery.id, "m-1");
+	CHECK_STR(delivery.account_id, "main");
+	CHECK_STR(delivery.batch_code, "spring");
+	CHECK_INT(delivery.priority, 1);
+	CHECK_INT(delivery.deferred_at, INT64_C(1728470400000000));
+	CHECK_STR(m.from.name, "Jörg");
+	CHECK_INT(m.to.count, 3);
+	CHECK_STR(m.to.at[2].addr, "e@f");
+	CHECK_INT(m.cc.count, 2);
+	CHECK_INT(m.bcc.count, 1);
+	CHECK_STR(m.reply_to.at[0].addr, "r@s");
+	CHECK_STR(m.return_path, "bounce@b");
+	CHECK_STR(m.message_id, "<x@y>");
+	CHECK_STR(m.subject, "Привет");
+	CHECK_MEM(m.body, m.body_len, "<p>1\n2</p>", 10);
+	CHECK(m.html);
+	CHECK_STR(mail_message_extra(&m, "x-a"), "1");
+	CHECK(mail_message_extra(&m, "X-B") == NULL);
+	CHECK_STR(mail_message_extra(&m, "X-C"), "7");
+	CHECK_INT(m.attachment_count, 3);
+	CHECK_STR(m.attachments[0].filename, "a.txt");
+	CHECK_STR(m.attachments[0].bytes.s, "hello");
+	CHECK_STR(m.attachments[1].bytes.s, "hi");
+	CHECK_STR(m.attachments[2].filename, "attachment");
+	CHECK_STR(unknown.s, "other more ");
+}
+
+TEST(the_least)
+{
+	struct mail_message m AUTO_MESSAGE = MAIL_MESSAGE_INIT;
+	struct mail_delivery delivery AUTO_DELIVERY = MAIL_DELIVERY_INIT;
+	struct buf lines AUTO_BUF = BUF_INIT(10000);
+	struct mail_json_options options = { .default_from = "App <app@b>", .default_domain = "d" };
+
+	CHECK_INT(load("{\"to\":\"root\",\"cc\":\"\",\"bcc\":[],\"id\":null,\"subject\":\"\","
+		       "\"body\":\"\",\"message_id\":\"\"}",
+		      &options, &m, &delivery, &lines),
+	    0);
+	CHECK_STR(lines.s, "");
+	CHECK_STR(m.from.addr, "app@b");
+	CHECK_STR(m.to.at[0].addr, "root@d");
+	CHECK_INT(delivery.priority, -1);
+	CHECK(delivery.id == NULL && m.message_id == NULL);
+}
+
+TEST(faults)
+{
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+		{ "{}",
+		    "from: field required; to: field required; subject: field required; "
+		    "body: field required" },
+		{ "[]", "value is not a valid dict" },
+		{ "{\"from\":1,\"to\":2,\"subject\":[],\"body\":{}}",
+		    "from: str type expected; to: a list of strings or one comma-separated string "
+		    "expected; subject: str type expected; body: str type expected" },
+		{ "{\"from\":\"a@b\",\"to\":[],\"subject\":\"a\\nb\",\"body\":\"\"}",
+		    "to: expected an address, found none; subject: line break at byte 2" },
+		{ "{\"from\":\"a@b\",\"to\":[\"c@d\",\"x\",5],\"subject\":\"\",\"body\":\"\"}",
+		    "to[1]: \"x\": expected '@' and a domain at the end; to[2]: str type "
+		    "expected" },
+		{ "{\"from\":\"a\\r\\n@b\",\"to\":\"\",\"subject\":\"\",\"body\":\"\"}",
+		    "from: line break at byte 2; to: expected an address, found none" },
+		{ MESSAGE(",\"content_type\":\"xml\""),
+		    "content_type: unexpected value; permitted: 'plain', 'html'" },
+		{ MESSAGE(
+		      ",\"headers\":{\"X-A\":\"a\\nb\",\"Bcc\":\"x@y\",\"a b\":\"c\",\"X\":[]}"),
+		    "headers.X-A: line break at byte 2; headers.Bcc: give these recipients in the "
+		    "field bcc, which never becomes a header; headers.a b: expected a name of 1 to "
+		    "128 printable ASCII characters without blanks and ':', found \"a b\"; "
+		    "headers.X: str type expected" },
+		{ MESSAGE(",\"headers\":[]"), "headers: value is not a valid dict" },
+		{ MESSAGE(",\"priority\":4"),
+		    "priority: expected 0 to 3, or immediate, high, medium or low" },
+		{ MESSAGE(",\"priority\":\"urgent\""),
+		    "priority: expected 0 to 3, or immediate, high, medium or low" },
+		{ MESSAGE(",\"deferred_ts\":-1"),
+		    "deferred_ts: expected Unix seconds, 0 to the year 9999" },
+		{ MESSAGE(",\"deferred_ts\":1e300"),
+		    "deferred_ts: expected Unix seconds, 0 to the year 9999" },
+		{ MESSAGE(",\"deferred_ts\":\"x\""), "deferred_ts: value is not a valid integer" },
+		{ MESSAGE(",\"id\":\"\""), "id: expected 1 to 200 bytes, found 0" },
+		{ MESSAGE(",\"id\":\"a\\tb\""), "id: control character at byte 2" },
+		{ MESSAGE(",\"id\":5"), "id: str type expected" },
+		{ MESSAGE(",\"attachments\":{}"), "attachments: value is not a valid list" },
+		{ MESSAGE(",\"attachments\":[1,{},{\"content\":\"a\"},{\"content\":\"aGk=\","
+			  "\"filename\":\"a\\nb\"},{\"content\":\"aGk=\",\"path\":\"/x\"}]"),
+		    "attachments[0]: value is not a valid dict; attachments[1]: expected one of "
+		    "content, path, storage_path, url, s3; attachments[2].content: invalid base64 "
+		    "at byte 2; attachments[3].filename: line break at byte 2; attachments[4]: "
+		    "expected one of content, path, storage_path, url, s3" },
+		{ MESSAGE(",\"attachments\":[{\"url\":\"http://x/y\"},{\"s3\":{\"bucket\":\"b\","
+			  "\"key\":\"k\"}},{\"storage_path\":\"https://"
+			  "x\"},{\"storage_path\":\"s3:b/k\"}]"),
+		    "attachments[0].url: remote attachments are not supported yet: give content or "
+		    "path; attachments[1].s3: remote attachments are not supported yet: give "
+		    "content "
+		    "or path; attachments[2].storage_path: remote attachments are not supported "
+		    "yet: "
+		    "give content or path; attachments[3].storage_path: remote attachments are not "
+		    "supported yet: give content or path" },
+		{ MESSAGE(",\"attachments\":[{\"path\":\"/etc/passwd\"},{\"storage_path\":\"/x\"},"
+			  "{\"content\":7}]"),
+		    "attachments[0].path: /etc/passwd: not below a configured directory; "
+		    "attachments[1].storage_path: /x: not below a configured directory; "
+		    "attachments[2].content: str type expected" },
+		{ MESSAGE(",\"attachments\":[{\"content\":\"MDEyMzQ1Njc4OTAxMjM0NQ==\"}]"),
+		    "attachments[0].content: larger than 15 bytes" },
+	};
+	struct mail_json_options options = { .open_path = open_in_tmpdir, .attachment_max = 15 };
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct mail_message m AUTO_MESSAGE = MAIL_MESSAGE_INIT;
+		struct mail_delivery delivery AUTO_DELIVERY = MAIL_DELIVERY_INIT;
+		struct buf lines AUTO_BUF = BUF_INIT(10000);
+
+		CHECK_INT(load(rows[i].text, &options, &m, &delivery, &lines), -1);
+		CHECK_STR(lines.s, rows[i].want);
+	}
+}
+
+TEST(files)
+{
+	struct mail_message m AUTO_MESSAGE = MAIL_MESSAGE_INIT;
+	struct mail_delivery delivery AUTO_DELIVERY = MAIL_DELIVERY_INIT;
+	struct buf lines AUTO_BUF = BUF_INIT(10000), text AUTO_BUF = BUF_INIT(10000);
+	struct mail_json_options options = { .open_path = open_in_tmpdir }, none = { .arg = NULL };
+	char path[300];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/report.csv", unit_tmpdir());
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	CHECK(fd >= 0 && write(fd, "a,b\n", 4) == 4);
+	close(fd);
+	buf_addf(&text,
+	    "{\"from\":\"a@b\",\"to\":\"c@d\",\"subject\":\"\",\"body\":\"\",\"attachments\":"
+	    "[{\"path\":\"%s\"},{\"storage_path\":\"%s\",\"filename\":\"x.csv\"}]}",
+	    path, path);
+	CHECK_INT(load(text.s, &options, &m, &delivery, &lines), 0);
+	CHECK_STR(lines.s, "");
+	CHECK_STR(m.attachments[0].filename, "report.csv");
+	CHECK_STR(m.attachments[1].filename, "x.csv");
+	mail_message_release(&m);
+	CHECK_INT(load(text.s, &none, &m, &delivery, &lines), -1);
+	CHECK(strstr(lines.s, "attachments[0].path: files are not allowed here") != NULL);
+}
+
+TEST(faults_have_places)
+{
+	const char *text =
+	    "{\"to\":[\"x\"],\"subject\":\"\",\"body\":\"\",\"attachments\":[{\"content\":\"!\"}]}";
+	struct mail_message m AUTO_MESSAGE = MAIL_MESSAGE_INIT;
+	struct mail_delivery delivery AUTO_DELIVERY = MAIL_DELIVERY_INIT;
+	struct mail_faults faults AUTO_FAULTS = MAIL_FAULTS_INIT;
+	struct mail_json_options options = { .arg = NULL };
+	AUTO_JSON struct json *root = json_parse(text, strlen(text), 1, NULL);
+	struct err err = ERR_INIT;
+
+	CHECK_INT(mail_message_from_json(root, &options, &m, &delivery, &faults), -1);
+	CHECK_INT(faults.count, 3);
+	CHECK_STR(faults.at[0].type, "value_error.missing");
+	CHECK_STR(faults.at[0].loc[0].key, "from");
+	CHECK_INT(faults.at[1].depth, 2);
+	CHECK_STR(faults.at[1].loc[0].key, "to");
+	CHECK(faults.at[1].loc[1].key == NULL);
+	CHECK_INT(faults.at[1].loc[1].index, 0);
+	CHECK_INT(faults.at[2].depth, 3);
+	CHECK_STR(faults.at[2].loc[2].key, "content");
+	CHECK_INT(mail_faults_err(&faults, "messages[3]", &err), -1);
+	CHECK_STR(err.msg, "messages[3].from: field required (and 2 more faults)");
+	CHECK_INT(err.code, EX_DATAERR);
+}
+
+TEST(priorities)
+{
+	CHECK_INT(mail_priority_parse("immediate"), 0);
+	CHECK_INT(mail_priority_parse("LOW"), 3);
+	CHECK_INT(mail_priority_parse("2"), 2);
+	CHECK_INT(mail_priority_parse("4"), -1);
+	CHECK_INT(mail_priority_parse(""), -1);
+	CHECK_INT(mail_priority_parse("22"), -1);
+	CHECK_STR(mail_priority_name(2), "medium");
+}
+
+UNIT_MAIN()

@@ -1,0 +1,277 @@
+#include "unit.h"
+
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "policy/settings.h"
+
+static const char *const variables[] = { "API_TOKEN", "HOST", "PORT", "SMTP_HOST", "SMTP_PORT",
+	"SMTP_USER", "SMTP_PASSWORD", "SMTP_USE_TLS", "FETCH_URL", "TIMEZONE", "MAILQ_CONFIG",
+	"MAILQ_SPOOL", "XDG_CONFIG_HOME", "XDG_STATE_HOME" };
+
+/* Nothing of this machine: no variables, and a home without a configuration. */
+static void
+clear_environment(void)
+{
+	char home[300];
+
+	for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+		unsetenv(variables[i]);
+	snprintf(home, sizeof home, "%s/home", unit_tmpdir());
+	setenv("HOME", home, 1);
+}
+
+static const char *
+write_file(const char *name, const char *text)
+{
+	static char path[300];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/%s", unit_tmpdir(), name);
+	f = fopen(path, "w");
+	if (f == NULL || fputs(text, f) < 0 || fclose(f) != 0)
+		abort();
+	return path;
+}
+
+static int
+load(struct settings *s, const char *text, struct err *err)
+{
+	*err = (struct err)ERR_INIT;
+	return settings_load(s, write_file("mailq.conf", text), err);
+}
+
+TEST(settings_from_nothing)
+{
+	AUTO_SETTINGS struct settings s;
+	struct err err = ERR_INIT;
+	const struct account *a;
+
+	clear_environment();
+	CHECK_INT(load(&s, "", &err), 0);
+	CHECK_STR(err.msg, "");
+	CHECK_INT(s.queue.retention, 7 * 86400 * USEC);
+	CHECK_INT(s.queue.min_free_bytes, 64 << 20);
+	CHECK_INT(s.queue.min_free_inodes, 1000);
+	CHECK_INT(s.queue.max_message_size, 64 << 20);
+	CHECK(!s.queue.allow_network_fs);
+	CHECK_INT(s.delivery.jobs, 10);
+	CHECK(strchr(s.delivery.hostname, '.') != NULL);
+	CHECK_STR(s.server.listen, "127.0.0.1");
+	CHECK_INT(s.server.port, 8000);
+	CHECK_INT(s.sync.batch_size, 100);
+	CHECK(s.sync.when_idle);
+	CHECK_INT(settings_n_accounts(&s), 1);
+	CHECK_INT(settings_resolve(&s, NULL, &a, 1, &err), 1);
+	CHECK_STR(a->id, "capture");
+	CHECK_STR(a->place, "built in");
+	CHECK_INT(a->transport, ACCOUNT_CAPTURE);
+}
+
+TEST(settings_of_the_contract)
+{
+	static const char text[] =
+	    "spool = \"/var/spool/mailq\";\n"
+	    "server:    { listen = \"127.0.0.1\"; port = 8000; api_token = \"t\"; };\n"
+	    "scheduler: { timezone = \"Europe/Rome\"; outside_rules = \"minute\"; };\n"
+	    "fetch:     { url = \"https://app.example/mail\"; };\n"
+	    "sync:      { url = \"u\"; user = \"u\"; password = \"p\"; token = \"t\"; batch_size = "
+	    "100;"
+	    " when_idle = true; };\n"
+	    "delivery:  { default_accounts = [ \"main\", \"backup\" ]; jobs = 10;"
+	    " from = \"App <app@example.com>\"; };\n"
+	    "attachments: { allow = [ \"files.example.com\", \"10.1.0.0/16\" ];"
+	    " paths = [ \"/srv/outgoing\" ]; max_size = \"64 MiB\"; };\n"
+	    "accounts:  ( { id = \"main\"; host = \"smtp.example.com\"; port = 587; user = \"u\";"
+	    " password_command = \"pass mail\"; limit_per_minute = 30; },\n"
+	    " { id = \"backup\"; host = \"b.example.com\"; } );\n";
+	const struct account *list[4];
+	AUTO_SETTINGS struct settings s;
+	struct err err;
+
+	clear_environment();
+	CHECK_INT(load(&s, text, &err), 0);
+	CHECK_STR(err.msg, "");
+	CHECK_STR(s.spool, "/var/spool/mailq");
+	CHECK_STR(s.scheduler.timezone, "Europe/Rome");
+	CHECK_INT(s.scheduler.outside_rules, 0);
+	CHECK_STR(s.delivery.from, "App <app@example.com>");
+	CHECK_STR(s.attachments.paths.v[0], "/srv/outgoing");
+	CHECK_INT(settings_resolve(&s, "default", list, 4, &err), 2);
+	CHECK_STR(list[0]->id, "main");
+	CHECK_INT(list[0]->limit_per_minute, 30);
+	CHECK_INT(list[0]->tls, ACCOUNT_STARTTLS_REQUIRED);
+	CHECK_STR(list[1]->id, "backup");
+	CHECK_INT(list[1]->tls, ACCOUNT_STARTTLS_TRY);
+	CHECK_INT(settings_resolve(&s, NULL, list, 1, &err), 1);
+	CHECK_INT(settings_resolve(&s, "backup", list, 4, &err), 1);
+	CHECK_STR(list[0]->id, "backup");
+	CHECK_INT(settings_resolve(&s, "other", list, 4, &err), -1);
+	CHECK_STR(err.msg, "there is no account \"other\"");
+	CHECK_INT(err.code, EX_CONFIG);
+}
+
+TEST(settings_of_the_environment)
+{
+	AUTO_SETTINGS struct settings s = { 0 };
+	struct err err;
+	const struct account *a;
+
+	clear_environment();
+	setenv("SMTP_HOST", "smtp.example.com", 1);
+	setenv("SMTP_PORT", "2525", 1);
+	setenv("SMTP_USER", "u", 1);
+	setenv("SMTP_PASSWORD", "secret", 1);
+	setenv("SMTP_USE_TLS", "False", 1);
+	setenv("API_TOKEN", "token", 1);
+	setenv("HOST", "0.0.0.0", 1);
+	setenv("PORT", "9000", 1);
+	setenv("FETCH_URL", "", 1);
+	setenv("TIMEZONE", "Europe/Rome", 1);
+	CHECK_INT(load(&s,
+		      "server: { port = 9001; }; accounts = ( { id = \"x\"; host = \"h\"; } );",
+		      &err),
+	    0);
+	CHECK_STR(err.msg, "");
+	CHECK_STR(s.server.api_token, "token");
+	CHECK_STR(s.server.listen, "0.0.0.0");
+	CHECK_INT(s.server.port, 9001);
+	CHECK(s.fetch.url == NULL);
+	CHECK_STR(s.scheduler.timezone, "Europe/Rome");
+	CHECK_INT(settings_resolve(&s, "", &a, 1, &err), 1);
+	CHECK_STR(a->id, "default");
+	CHECK_STR(a->host, "smtp.example.com");
+	CHECK_INT(a->port, 2525);
+	CHECK_STR(a->password, "secret");
+	CHECK_INT(a->tls, ACCOUNT_STARTTLS_REQUIRED);
+	settings_release(&s);
+
+	/* The file's account of the same name wins. */
+	CHECK_INT(load(&s, "accounts = ( { id = \"default\"; host = \"h\"; } );", &err), 0);
+	CHECK_INT(settings_n_accounts(&s), 1);
+	CHECK_STR(settings_account(&s, "default")->host, "h");
+	settings_release(&s);
+
+	setenv("SMTP_PORT", "many", 1);
+	CHECK_INT(load(&s, "", &err), -1);
+	CHECK_STR(err.msg,
+	    "environment variable SMTP_PORT: expected a whole number, found a string");
+	setenv("SMTP_PORT", "25", 1);
+	unsetenv("SMTP_USER");
+	CHECK_INT(load(&s, "", &err), -1);
+	CHECK_STR(err.msg, "environment variables SMTP_*: user: expected, as there is a password");
+	CHECK(strstr(err.msg, "secret") == NULL);
+	clear_environment();
+}
+
+static const struct {
+	const char *text, *message; /* behind the file's name */
+} bad[] = {
+	{ "delivery: { jbos = 3; };", ":1: delivery.jbos: unknown setting" },
+	{ "delivery: { jobs = 0; };", ":1: delivery.jobs: expected 1 to 1000, found 0" },
+	{ "delivery: { hostname = \"a b\"; };",
+	    ":1: delivery.hostname: expected a host's name, found \"a b\"" },
+	{ "attachments: { paths = [ \"srv\" ]; };",
+	    ":1: attachments.paths: expected directories that start with /, found srv" },
+	{ "delivery: { default_accounts = [ \"x\" ]; };",
+	    ": delivery.default_accounts: there is no account \"x\"" },
+	{ "accounts = ( { id = \"a\"; host = \"h\"; } ,\n { id = \"a\"; host = \"i\"; } );",
+	    ":2: accounts: id \"a\" is taken at " },
+	{ "scheduler: { outside_rules = \"never\"; };",
+	    ":1: scheduler.outside_rules: expected one of: minute wait; found never" },
+};
+
+TEST(settings_faults_name_their_place)
+{
+	clear_environment();
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		AUTO_SETTINGS struct settings s = { 0 };
+		struct err err;
+		size_t n = strlen(unit_tmpdir()) + strlen("/mailq.conf");
+
+		CHECK_INT(load(&s, bad[i].text, &err), -1);
+		CHECK_INT(err.code, EX_CONFIG);
+		CHECK_ROW(err.msg,
+		    strncmp(err.msg + n, bad[i].message, strlen(bad[i].message)) == 0);
+	}
+}
+
+TEST(settings_find_their_file)
+{
+	AUTO_SETTINGS struct settings s = { 0 };
+	struct err err = ERR_INIT;
+	char path[300];
+
+	clear_environment();
+	snprintf(path, sizeof path, "%s/xdg", unit_tmpdir());
+	setenv("XDG_CONFIG_HOME", path, 1);
+	mkdir(path, 0700);
+	snprintf(path, sizeof path, "%s/xdg/mailq", unit_tmpdir());
+	mkdir(path, 0700);
+	write_file("xdg/mailq/mailq.conf", "delivery: { jobs = 4; };");
+	CHECK_INT(settings_load(&s, NULL, &err), 0);
+	CHECK_INT(s.delivery.jobs, 4);
+	settings_release(&s);
+
+	setenv("MAILQ_CONFIG", write_file("named.conf", "delivery: { jobs = 5; };"), 1);
+	CHECK_INT(settings_load(&s, NULL, &err), 0);
+	CHECK_INT(s.delivery.jobs, 5);
+	settings_release(&s);
+
+	CHECK_INT(settings_load(&s, write_file("option.conf", "delivery: { jobs = 6; };"), &err),
+	    0);
+	CHECK_INT(s.delivery.jobs, 6);
+	settings_release(&s);
+
+	CHECK_INT(settings_load(&s, "/nonexistent/mailq.conf", &err), -1);
+	CHECK_INT(err.code, EX_NOINPUT);
+	CHECK_STR(err.msg, "/nonexistent/mailq.conf: No such file or directory");
+	clear_environment();
+}
+
+static void
+check_spool(const struct settings *s, const char *option, const char *want)
+{
+	AUTO_FREE char *path = NULL;
+	struct err err = ERR_INIT;
+
+	CHECK_INT(settings_spool(s, option, &path, &err), 0);
+	CHECK_STR(path, want);
+}
+
+TEST(settings_place_the_spool)
+{
+	AUTO_SETTINGS struct settings s = { 0 };
+	AUTO_FREE char *here = getcwd(NULL, 0);
+	AUTO_FREE char *path = NULL;
+	char want[5000], longest[1200];
+	struct err err;
+
+	clear_environment();
+	CHECK_INT(load(&s, "spool = \"/from/file\";", &err), 0);
+	setenv("MAILQ_SPOOL", "/from/environment", 1);
+	snprintf(want, sizeof want, "%s/relative", here);
+	check_spool(&s, "relative", want);
+	check_spool(&s, NULL, "/from/environment");
+	unsetenv("MAILQ_SPOOL");
+	check_spool(&s, NULL, "/from/file");
+	settings_release(&s);
+	CHECK_INT(load(&s, "", &err), 0);
+	if (geteuid() == 0) {
+		check_spool(&s, NULL, SPOOLDIR);
+	} else {
+		snprintf(want, sizeof want, "%s/home/.local/state/mailq", unit_tmpdir());
+		check_spool(&s, NULL, want);
+		setenv("XDG_STATE_HOME", "/state", 1);
+		check_spool(&s, NULL, "/state/mailq");
+	}
+	memset(longest, 'x', sizeof longest);
+	longest[0] = '/';
+	longest[sizeof longest - 1] = '\0';
+	CHECK_INT(settings_spool(&s, longest, &path, &err), -1);
+	CHECK_INT(settings_spool(&s, "", &path, &err), -1);
+	CHECK(path == NULL);
+	clear_environment();
+}
+
+UNIT_MAIN()
