@@ -100,7 +100,7 @@ $(patsubst %.c,$(out)/%.o,$(mains) $(library)): $(srcdir)/lib/base/banned.h
 
 $(objects): $(out)/%.o: $(srcdir)/%.c $(out)/flags
 	@mkdir -p $(@D)
-	$(call say,CC)$(compile) -MMD -MP -c -o $@ $<
+	$(call say,CC)$(compile) -MMD -MP -c -o $@ $(srcdir)/$*.c
 
 # Made anew each time, so that it never keeps an object whose source is gone.
 $(archive): $(library:%.c=$(out)/%.o) $(out)/library

@@ -75,21 +75,25 @@ open_path(void *arg, const char *path, struct err *err)
 
 /* ---- one message ------------------------------------------------------------------------------- */
 
-/* The sender for a message that names none, as text; NULL where none is configured. */
-static char *
-default_from(const struct input *in, const struct json *object, struct err *err)
+/* The sender for a message that names none, as text into *ret; NULL where none is configured. */
+static int
+default_from(const struct input *in, const struct json *object, char **ret, struct err *err)
 {
 	const char *account = json_string(json_get(object, "account_id"));
 	AUTO_ADDRESS struct mail_address address = MAIL_ADDRESS_INIT;
 	AUTO_BUF struct buf text = BUF_INIT(64 * 1024);
+	int found;
 
-	if (in->options->from != NULL)
-		return xstrdup(in->options->from);
-	if (add_sender_configured(in->q->settings, account != NULL ? account : in->options->account,
-		&address, err) <= 0 ||
-	    mail_address_text(&text, &address) < 0)
-		return NULL;
-	return xstrdup(text.s);
+	if (in->options->from != NULL) {
+		*ret = xstrdup(in->options->from);
+		return 0;
+	}
+	found = add_sender_configured(in->q->settings,
+	    account != NULL ? account : in->options->account, &address, err);
+	if (found > 0 && mail_address_text(&text, &address) < 0)
+		return err_set(err, EX_CONFIG, "from: the configured sender is too long");
+	*ret = found > 0 ? xstrdup(text.s) : NULL;
+	return found < 0 ? -1 : 0;
 }
 
 static void
@@ -124,8 +128,11 @@ take_object(struct input *in, const struct json *object, struct err *err)
 	};
 	struct mail_delivery delivery;
 
-	if (json_get_set(object, "from") == NULL)
-		options.default_from = from = default_from(in, object, err);
+	if (json_get_set(object, "from") == NULL && default_from(in, object, &from, err) < 0) {
+		report(in, ".", "%s", err->msg);
+		return 0;
+	}
+	options.default_from = from;
 	if (mail_message_from_json(object, &options, &message, &parsed, &faults) < 0) {
 		report_faults(in, &faults);
 		return 0;
@@ -274,7 +281,7 @@ read_file(struct input *in, const char *name)
 		result = -1;
 	}
 	if (result < 0 && in->pending > 0)
-		log_error("%s%swhat begins at line %" PRIu64 " or later is not queued", 
+		log_error("%s%swhat begins at line %" PRIu64 " or later is not queued",
 		    in->name != NULL ? in->name : "", in->name != NULL ? ": " : "", in->pending);
 	return result;
 }

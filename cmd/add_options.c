@@ -217,7 +217,7 @@ static const struct opt add_table[] = {
 	  OPT_STRING, O(body_file) },
 	{ .name = "html", .help = "the body is HTML", OPT_FLAG, O(html) },
 	{ .name = "attach", .arg = "FILE", .help = "attach this file", OPT_LIST, O(attach) },
-	{ .name = "header", .arg = "'NAME: VALUE'", .help = "add or replace a header", OPT_LIST,
+	{ .name = "header", .arg = "HEADER", .help = "add or replace a header, \"Name: value\"", OPT_LIST,
 	  O(headers) },
 	{ .name = "json", .arg = "[FILE]",
 	  .help = "take messages as JSON or JSON Lines from FILE or standard input", OPT_CALL,

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "spool/history.h"
 
 /* How many messages are in hand for one outlet at the most: what a crash can leave uncertain after a
  * power cut, and what other runners and operators cannot touch. */
@@ -21,6 +22,8 @@
 #define REPLAN_AFTER (1 * USEC)
 /* A journal is ended when it is this long, or this old while watching. */
 #define JOURNAL_FULL (16 * 1024 * 1024)
+/* Old logs that one cycle forgets at the most. */
+#define RETIRE_MAX 50
 
 static int
 before_dot(struct smtp_job *job, void *arg)
@@ -89,7 +92,11 @@ deliver_begin(struct delivery *d, const struct settings *settings, struct spool 
 	d->wanted_dir = -1;
 	runner_init(&d->runner, spool, "mailq-run");
 	d->engine = smtp_engine_new(&callbacks, d, err);
-	return d->engine == NULL ? -1 : 0;
+	if (d->engine == NULL)
+		return -1;
+	smtp_engine_limit(d->engine,
+	    (unsigned int)(options->jobs > 0 ? options->jobs : settings->delivery.jobs));
+	return 0;
 }
 
 static char
@@ -335,6 +342,7 @@ static int
 turn(struct delivery *d, struct err *err)
 {
 	int timeout = 1000;
+	bool freed = false;
 
 	if (*d->stop || d->fatal.code != 0)
 		drain_pools(d);
@@ -346,15 +354,29 @@ turn(struct delivery *d, struct err *err)
 	for (size_t i = 0; i < d->outlet_count; i++)
 		if (fill(d->outlets[i], err) < 0)
 			return -1;
-	if (commit_is_due(d))
+	if (commit_is_due(d)) {
+		freed = d->settling.count > 0;
 		commit(d);
-	if (d->settling.count > 0)
+	}
+	/* What was settled has made room for more: no waiting before that is taken in hand. */
+	if (freed)
+		timeout = 0;
+	else if (d->settling.count > 0)
 		timeout = (int)(SETTLE_DELAY / 1000);
 	if (d->in_flight > 0 && smtp_engine_step(d->engine, timeout, err) < 0)
 		return -1;
 	if (d->progress != NULL)
 		d->progress(d, d->progress_arg);
 	return 0;
+}
+
+/* Forgets what is older than it is kept, a part of it in each cycle. */
+static int
+tidy(struct delivery *d, struct err *err)
+{
+	int64_t before = clock_now() - d->settings->queue.retention;
+
+	return history_retire(d->spool, before, RETIRE_MAX, err) < 0 ? -1 : 0;
 }
 
 int
@@ -369,6 +391,8 @@ deliver_cycle(struct delivery *d, struct err *err)
 		return -1;
 	while (result == 0 && work_left(d))
 		result = turn(d, err);
+	if (result == 0 && d->fatal.code == 0 && !*d->stop)
+		result = tidy(d, err);
 	if (result == 0 && d->fatal.code != 0) {
 		*err = d->fatal;
 		result = -1;

@@ -163,6 +163,8 @@ enum plan work_prepare(struct work *work);
 void work_conclude(struct work *work);
 /* A message of the capture transport that was delivered, or (err) was not. */
 void work_conclude_capture(struct work *work, const struct err *err);
+/* One whose delivery failed when it was perhaps seen already. */
+void work_conclude_unsure(struct work *work, const struct err *err);
 /* Makes the move that follows.  The work is freed. */
 int work_settle(struct work *work, struct err *err);
 void work_free(struct work *work);

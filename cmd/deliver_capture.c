@@ -47,7 +47,10 @@ capture_deliver(struct outlet *outlet, struct work_list *list)
 	if (committed < 0)
 		log_error("%s", err.msg);
 	while ((work = work_shift(&added)) != NULL) {
-		work_conclude_capture(work, committed < 0 ? &err : NULL);
+		if (committed < 0)
+			work_conclude_unsure(work, &err);
+		else
+			work_conclude_capture(work, NULL);
 		work_append(&d->settling, work);
 	}
 }

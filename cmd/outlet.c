@@ -68,8 +68,6 @@ open_pool(struct outlet *outlet)
 	const struct delivery *d = outlet->delivery;
 	bool token = account->auth == ACCOUNT_AUTH_XOAUTH2 ||
 	    account->auth == ACCOUNT_AUTH_OAUTHBEARER;
-	int64_t jobs = d->options.jobs > 0 ? d->options.jobs : d->settings->delivery.jobs;
-	int64_t connections = account->connections < jobs ? account->connections : jobs;
 	struct smtp_params params = {
 		.host = account->host,
 		.port = (uint16_t)account->port,
@@ -94,7 +92,7 @@ open_pool(struct outlet *outlet)
 		    .data_end = account->timeouts.dot },
 	};
 	struct smtp_limits limits = {
-		.connections = (unsigned int)connections,
+		.connections = (unsigned int)account->connections,
 		.messages = (unsigned int)account->messages_per_connection,
 		.ttl = account->ttl,
 		.ahead = JOBS_AHEAD,

@@ -29,13 +29,13 @@ struct status_options {
 int status_summary(struct spool *spool, const struct status_options *options);
 int status_list(struct spool *spool, const struct status_options *options);
 int status_show(struct spool *spool, const struct status_options *options,
-	const struct settings *settings, char **ids, int n);
+    const struct settings *settings, char **ids, int n);
 int status_cat(struct spool *spool, const char *id);
 int status_log(struct spool *spool, const struct status_options *options, const char *id);
 int status_check(struct spool *spool, const struct status_options *options);
 /* hold, release, retry or delete; with n == 0 on all that pass the filters. */
 int status_act(struct spool *spool, const struct status_options *options, const char *command,
-	char **ids, int n);
+    char **ids, int n);
 
 /* ---- what they print with ---- */
 

@@ -206,7 +206,7 @@ struct tally {
 	size_t now_count;
 	struct recipient_outcome *settled; /* of this and earlier ones */
 	size_t settled_count;
-	const struct smtp_recipient *blame; /* the first that was not sent in this attempt */
+	const struct smtp_recipient *blame; /* of this attempt: the first put off, else refused */
 };
 
 static enum event
@@ -247,7 +247,7 @@ tally(const struct work *work, struct tally *ret)
 		if (one.outcome != EVENT_DEFERRED)
 			t.settled[t.settled_count++] = one;
 		if (!before && one.outcome != EVENT_SENT &&
-		    (t.blame == NULL || (t.blame->outcome != SMTP_FAILED && one.outcome == EVENT_FAILED)))
+		    (t.blame == NULL || (t.blame->outcome == SMTP_FAILED && one.outcome == EVENT_DEFERRED)))
 			t.blame = recipient;
 	}
 	*ret = t;
@@ -260,6 +260,22 @@ tally_release(struct tally *t)
 	free(t->settled);
 }
 
+/* The same where nothing went wrong but in an earlier attempt, of which the replies are in the
+ * history. */
+static void
+explain_earlier(const struct work *work, char *text, size_t size)
+{
+	for (size_t i = 0; i < work->partial.count; i++) {
+		const struct recipient_outcome *one = &work->partial.settled[i];
+
+		if (one->outcome != EVENT_FAILED)
+			continue;
+		snprintf(text, size, "%s: %d in an earlier attempt (others were sent)", one->address,
+		    one->code);
+		return;
+	}
+}
+
 /* One line that says why: the decisive reply, and whose, where there are several recipients. */
 static void
 explain(const struct work *work, const struct tally *t, char *text, size_t size)
@@ -268,6 +284,10 @@ explain(const struct work *work, const struct tally *t, char *text, size_t size)
 	const struct smtp_reply *reply =
 	    t->blame != NULL ? smtp_recipient_reply(&work->job, t->blame) : &work->job.reply;
 
+	if (t->blame == NULL && t->failed > 0) {
+		explain_earlier(work, text, size);
+		return;
+	}
 	smtp_reply_line(reply, line, sizeof line);
 	if (work->job.n_recipients > 1 && t->blame != NULL && t->blame->reply != NULL)
 		snprintf(text, size, "%s: %s%s", t->blame->address, line,
@@ -293,11 +313,10 @@ next_attempt(const struct work *work)
 
 /* The list of settled recipients, before the outcome goes on record.  A message that failed keeps
  * only those that were sent: a retry by hand tries all others again. */
-static void
-write_partial(struct work *work, const struct tally *t, bool final)
+static int
+write_partial(struct work *work, const struct tally *t, bool final, struct err *err)
 {
 	struct spool *spool = work->claim.runner->spool;
-	struct err err = ERR_INIT;
 	size_t count = t->settled_count;
 
 	if (final) {
@@ -309,66 +328,20 @@ write_partial(struct work *work, const struct tally *t, bool final)
 	if (count == 0) {
 		if (work->partial.count > 0)
 			partial_remove(spool, work->claim.name.id);
-		return;
+		return 0;
 	}
-	if (partial_write(spool, work->claim.name.id, t->settled, count, &err) < 0)
-		log_error("%s: recipients that were served may be served again", err.msg);
+	return partial_write(spool, work->claim.name.id, t->settled, count, err);
 }
 
+/* It is not known, or cannot be recorded, who has the message. */
 static void
-conclude_attempt(struct work *work)
+conclude_uncertain(struct work *work, const char *reason)
 {
-	struct deliver_counts *counts = &work->outlet->delivery->counts;
-	struct journal_entry entry = entry_of(work, EVENT_SENT, NULL);
-	char reason[1200], given_up[1400];
-	struct retry retry = { 0 };
-	struct tally t;
-
-	tally(work, &t);
-	explain(work, &t, reason, sizeof reason);
-	entry.code = work->job.reply.code;
-	entry.enhanced = work->job.reply.status;
-	entry.reply = work->job.reply.text;
-	entry.recipients = t.now;
-	entry.recipient_count = t.now_count;
-	if (t.deferred > 0)
-		retry = next_attempt(work);
-	if (t.deferred > 0 && retry.verdict == RETRY_LATER) {
-		entry.event = EVENT_DEFERRED;
-		entry.due = work->due = retry.due;
-		entry.reason = reason;
-		work->plan = PLAN_DEFERRED;
-		counts->deferred++;
-		if (t.settled_count > 0)
-			write_partial(work, &t, false);
-	} else if (t.deferred > 0 || t.failed > 0) {
-		snprintf(given_up, sizeof given_up, "%s%s%s", t.deferred > 0 ? retry.reason : "",
-		    t.deferred > 0 ? "; last: " : "", reason);
-		entry.event = EVENT_FAILED;
-		entry.reason = given_up;
-		work->plan = PLAN_FAILED;
-		counts->failed++;
-		write_partial(work, &t, true);
-	} else {
-		work->plan = PLAN_SENT;
-		counts->sent++;
-		outlet_unpark(work->outlet);
-	}
-	journal_add(journal_of(work), &entry);
-	tally_release(&t);
-}
-
-static void
-conclude_uncertain(struct work *work)
-{
-	struct journal_entry entry = entry_of(work, EVENT_UNCERTAIN, NULL);
+	struct journal_entry entry = entry_of(work, EVENT_UNCERTAIN, reason);
 	struct retry retry = next_attempt(work);
 	int policy = work->outlet->account->uncertain;
-	char reason[SMTP_REPLY_TEXT + 80];
 
 	work->outlet->delivery->counts.uncertain++;
-	snprintf(reason, sizeof reason, "no answer to the final dot: %s", work->job.reply.text);
-	entry.reason = reason;
 	entry.then = policy == ACCOUNT_UNCERTAIN_HOLD ? "hold"
 	    : policy == ACCOUNT_UNCERTAIN_FAIL	      ? "fail"
 						      : "retry";
@@ -389,12 +362,70 @@ conclude_uncertain(struct work *work)
 	journal_add(journal_of(work), &entry);
 }
 
+/* Words and a text, as the reason of an uncertain outcome. */
+static void
+conclude_uncertain_for(struct work *work, const char *words, const char *text)
+{
+	char reason[sizeof(((struct err *)0)->msg) + SMTP_REPLY_TEXT + 80];
+
+	snprintf(reason, sizeof reason, "%s: %s", words, text);
+	conclude_uncertain(work, reason);
+}
+
+static void
+conclude_attempt(struct work *work)
+{
+	struct deliver_counts *counts = &work->outlet->delivery->counts;
+	struct journal_entry entry = entry_of(work, EVENT_SENT, NULL);
+	char reason[1200], given_up[1400];
+	struct retry retry = { 0 };
+	struct err err = ERR_INIT;
+	struct tally t;
+
+	tally(work, &t);
+	explain(work, &t, reason, sizeof reason);
+	entry.code = work->job.reply.code;
+	entry.enhanced = work->job.reply.status;
+	entry.reply = work->job.reply.text;
+	entry.recipients = t.now;
+	entry.recipient_count = t.now_count;
+	if (t.deferred > 0)
+		retry = next_attempt(work);
+	if (t.deferred > 0 && retry.verdict == RETRY_LATER) {
+		if (t.settled_count > 0 && write_partial(work, &t, false, &err) < 0) {
+			conclude_uncertain_for(work, "who has it cannot be recorded", err.msg);
+			tally_release(&t);
+			return;
+		}
+		entry.event = EVENT_DEFERRED;
+		entry.due = work->due = retry.due;
+		entry.reason = reason;
+		work->plan = PLAN_DEFERRED;
+		counts->deferred++;
+	} else if (t.deferred > 0 || t.failed > 0) {
+		snprintf(given_up, sizeof given_up, "%s%s%s", t.deferred > 0 ? retry.reason : "",
+		    t.deferred > 0 ? "; last: " : "", reason);
+		entry.event = EVENT_FAILED;
+		entry.reason = given_up;
+		work->plan = PLAN_FAILED;
+		counts->failed++;
+		if (write_partial(work, &t, true, &err) < 0)
+			log_error("%s: a retry by hand will reach those too who have it", err.msg);
+	} else {
+		work->plan = PLAN_SENT;
+		counts->sent++;
+		outlet_unpark(work->outlet);
+	}
+	journal_add(journal_of(work), &entry);
+	tally_release(&t);
+}
+
 void
 work_conclude(struct work *work)
 {
 	switch (work->job.outcome) {
 	case SMTP_UNCERTAIN:
-		conclude_uncertain(work);
+		conclude_uncertain_for(work, "no answer to the final dot", work->job.reply.text);
 		break;
 	case SMTP_UNSENT_ACCOUNT:
 		work->plan = PLAN_PUT_BACK;
@@ -422,6 +453,12 @@ work_conclude_capture(struct work *work, const struct err *err)
 	conclude_attempt(work);
 }
 
+void
+work_conclude_unsure(struct work *work, const struct err *err)
+{
+	conclude_uncertain_for(work, "perhaps captured", err->msg);
+}
+
 int
 work_settle(struct work *work, struct err *err)
 {
@@ -447,6 +484,9 @@ work_settle(struct work *work, struct err *err)
 	case PLAN_PUT_BACK:
 	case PLAN_NONE:
 		result = runner_put_back(claim, err);
+		/* Another account may take it over, now that it can be found again. */
+		if (work->outlet->faulted)
+			work->outlet->delivery->replan = true;
 		break;
 	}
 	work->outlet->in_hand--;

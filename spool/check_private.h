@@ -28,8 +28,8 @@ enum check_weight {
 	CHECK_REPAIRED, /* a fault that was repaired */
 };
 
-void check_tell(struct checking *c, enum check_weight weight, const char *path, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+void check_tell(struct checking *c, enum check_weight weight, const char *path, const char *fmt,
+    ...) __attribute__((format(printf, 4, 5)));
 /* Tells of a wrong owner or mode. */
 void check_owner(struct checking *c, const char *path, const struct stat *st);
 /* Lists a directory; one that is gone is no fault, one that cannot be listed is told. */

@@ -97,9 +97,9 @@ parse_line(char *line, struct known *ret)
 	uint64_t seconds, nanoseconds, earliest;
 
 	if (!take_field(&line, '/', &state) || !take_field(&line, '/', &lane) ||
-		!take_field(&line, ' ', &bucket) || !take_number(&line, ' ', &ret->inode) ||
-		!take_number(&line, '.', &seconds) || !take_number(&line, ' ', &nanoseconds) ||
-		!take_number(&line, ' ', &ret->messages) || !take_number(&line, '\n', &earliest))
+	    !take_field(&line, ' ', &bucket) || !take_number(&line, ' ', &ret->inode) ||
+	    !take_number(&line, '.', &seconds) || !take_number(&line, ' ', &nanoseconds) ||
+	    !take_number(&line, ' ', &ret->messages) || !take_number(&line, '\n', &earliest))
 		return false;
 	ret->state = (int)state_parse(state);
 	ret->lane = lane;
@@ -133,7 +133,7 @@ open_cache(struct counting *c, struct buf *text)
 
 	c->changed = true;
 	if (fs_read_file(c->spool->root, CACHE, text) < 0 || text->len < head + CACHE_END_SIZE ||
-		memchr(text->s, '\0', text->len) != NULL || strncmp(text->s, CACHE_HEAD, head) != 0)
+	    memchr(text->s, '\0', text->len) != NULL || strncmp(text->s, CACHE_HEAD, head) != 0)
 		return;
 	body = text->len - CACHE_END_SIZE;
 	snprintf(end, sizeof end, "end %016" PRIx64 "\n", checksum_of(text->s, body));
@@ -168,7 +168,7 @@ look_up(struct counting *c, struct known *bucket)
 	if (!c->have_next || order > 0)
 		return false;
 	if (c->next.inode != bucket->inode || c->next.seconds != bucket->seconds ||
-		c->next.nanoseconds != bucket->nanoseconds) {
+	    c->next.nanoseconds != bucket->nanoseconds) {
 		c->changed = true;
 		advance(c);
 		return false;
@@ -185,13 +185,13 @@ remember(struct counting *c, const struct known *b)
 {
 	char line[2 * NAME_SIZE + LANE_MAX + 128];
 	int n = snprintf(line, sizeof line,
-		"%s/%s/%s %" PRIu64 " %" PRId64 ".%" PRId64 " %" PRIu64 " %" PRId64 "\n",
-		state_text((enum state)b->state), b->lane, b->bucket, b->inode, b->seconds,
-		b->nanoseconds, b->messages, b->earliest);
+	    "%s/%s/%s %" PRIu64 " %" PRId64 ".%" PRId64 " %" PRIu64 " %" PRId64 "\n",
+	    state_text((enum state)b->state), b->lane, b->bucket, b->inode, b->seconds,
+	    b->nanoseconds, b->messages, b->earliest);
 
 	return n > 0 && (size_t)n < sizeof line &&
-	       c->fresh.len + (size_t)n + CACHE_END_SIZE <= c->fresh.max &&
-	       buf_add(&c->fresh, line, (size_t)n) == 0;
+	    c->fresh.len + (size_t)n + CACHE_END_SIZE <= c->fresh.max &&
+	    buf_add(&c->fresh, line, (size_t)n) == 0;
 }
 
 /* Puts the new cache in place, if that can be done.  Made in tmp/ under a token and with a lock, like
@@ -206,12 +206,12 @@ save_cache(struct counting *c)
 		return;
 	buf_addf(&c->fresh, "end %016" PRIx64 "\n", checksum_of(c->fresh.s, c->fresh.len));
 	token_make(token);
-	fd = openat(
-		c->spool->tmp, token, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = openat(c->spool->tmp, token, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+	    0600);
 	if (fd < 0 || fs_lock(fd, 0) < 0)
 		return;
 	if (fs_write(fd, c->fresh.s, c->fresh.len) < 0 ||
-		renameat(c->spool->tmp, token, c->spool->root, CACHE) < 0)
+	    renameat(c->spool->tmp, token, c->spool->root, CACHE) < 0)
 		unlinkat(c->spool->tmp, token, 0);
 }
 
@@ -287,7 +287,7 @@ count_bucket(struct counting *c, int lane_fd, struct lane_count *lane, struct kn
 		if (fs_each(fd, count_name, bucket) < 0)
 			return -1;
 		if (bucket->seconds * USEC + bucket->nanoseconds / 1000 < c->settled &&
-			remember(c, bucket))
+		    remember(c, bucket))
 			c->changed = true;
 	} else {
 		remember(c, bucket);
@@ -325,12 +325,12 @@ count_state(struct counting *c, int state)
 	int result = 0;
 
 	if (fd < 0 || dirs_list(fd, &lanes, dirs_compare_text) < 0)
-		return err_io(
-			c->err, "spool %s: %s", c->spool->path, state_text((enum state)state));
+		return err_io(c->err, "spool %s: %s", c->spool->path,
+		    state_text((enum state)state));
 	for (size_t i = 0; i < lanes.count && result == 0; i++)
 		if (count_lane(c, state, fd, lanes.names[i]) < 0)
 			result = err_io(c->err, "spool %s: %s/%s", c->spool->path,
-				state_text((enum state)state), lanes.names[i]);
+			    state_text((enum state)state), lanes.names[i]);
 	dirs_release(&lanes);
 	return result;
 }
@@ -341,9 +341,9 @@ bool
 runner_is_at_work(const struct spool *spool, const char *token)
 {
 	AUTO_FD int runner = fs_open_dir(spool->cur, token);
-	AUTO_FD int fd = runner < 0 ? -1
-				    : openat(runner, "journal",
-					      O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	AUTO_FD int fd = runner < 0 ?
+	    -1 :
+	    openat(runner, "journal", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
@@ -387,8 +387,8 @@ count_claimed(struct counting *c)
 		return err_io(c->err, "spool %s: cur", c->spool->path);
 	for (size_t i = 0; i < runners.count && result == 0; i++)
 		if (count_runner(c, cur, runners.names[i]) < 0)
-			result = err_io(
-				c->err, "spool %s: cur/%s", c->spool->path, runners.names[i]);
+			result =
+			    err_io(c->err, "spool %s: cur/%s", c->spool->path, runners.names[i]);
 	dirs_release(&runners);
 	return result;
 }

@@ -46,6 +46,7 @@ struct group {
 	int64_t start; /* the earliest due among them */
 	size_t queued;
 	int fd;	      /* tmp/TOKEN.d/N while it is private, then the same directory in the queue */
+	int bucket;   /* where its names stand, or begin to, in the queue; -1: not yet */
 	int lane_fd;
 };
 

@@ -22,6 +22,35 @@ sync_id_dirs(struct spool *spool, unsigned int shards, struct err *err)
 	return 0;
 }
 
+/* A message that is refused must not go out, if it is not on its way by now: then its id is known. */
+static void
+take_back_name(struct draft *draft, const struct entry *entry, int bucket)
+{
+	char text[NAME_SIZE];
+
+	message_name_format(&entry->name, text);
+	if (unlinkat(bucket, text, 0) == 0 && !entry->made_up)
+		id_give_up(draft->spool, entry->name.id, draft->token);
+}
+
+/* The last step for one message, whose file is in the queue by now. */
+static int
+sync_published(struct draft *draft, int bucket, struct err *err)
+{
+	struct entry *entry = &draft->entries[0];
+	unsigned int shards = entry->made_up ? 0 : 1u << spool_id_shard(entry->name.id);
+
+	draft->committed = true; /* in any case there is nothing in tmp/ to roll back */
+	if (fsync(bucket) < 0) {
+		err_io(err, "spool %s: cannot sync a bucket", draft->spool->path);
+	} else if (sync_id_dirs(draft->spool, shards, err) == 0) {
+		entry->result = DRAFT_QUEUED;
+		return 0;
+	}
+	take_back_name(draft, entry, bucket);
+	return -1;
+}
+
 /*
  * One message: its file is renamed into the queue.  A crash before the rename leaves tmp/TOKEN, and
  * perhaps the id with TOKEN in it: both are rolled back.  After it, the message is in the queue.
@@ -53,20 +82,11 @@ draft_publish_one(struct draft *draft, struct err *err)
 			return err_io(err, "spool %s: cannot make a bucket", spool->path);
 		if (bucket < 0)
 			continue;
-		if (renameat(spool->tmp, draft->token, bucket, text) == 0) {
-			if (fsync(bucket) == 0)
-				break;
-			/* Refused, so it must not go out either, if it is not on its way by now. */
-			err_io(err, "spool %s: cannot sync a bucket", spool->path);
-			if (unlinkat(bucket, text, 0) == 0 && !entry->made_up)
-				id_give_up(spool, entry->name.id, draft->token);
-			return -1;
-		}
+		if (renameat(spool->tmp, draft->token, bucket, text) == 0)
+			return sync_published(draft, bucket, err);
 		if (errno != ENOENT || attempt == 100)
 			return err_io(err, "spool %s: cannot queue a message", spool->path);
 	}
-	entry->result = DRAFT_QUEUED;
-	return entry->made_up ? 0 : sync_id_dirs(spool, 1u << spool_id_shard(entry->name.id), err);
 }
 
 static bool
@@ -97,7 +117,7 @@ make_groups(struct draft *draft, struct group **ret)
 			groups[g] = (struct group){ .state = entry->state, .lane = entry->lane,
 				.priority = entry->name.priority,
 				.span = bucket_start(entry->name.due), .start = entry->name.due,
-				.fd = -1, .lane_fd = -1 };
+				.fd = -1, .bucket = -1, .lane_fd = -1 };
 		}
 		if (entry->name.due < groups[g].start)
 			groups[g].start = entry->name.due;
@@ -134,14 +154,14 @@ publish_directory(struct draft *draft, int private, size_t number, struct group 
 	bucket_name_format(&bucket, to);
 	if (fsync(group->fd) < 0 || renameat(private, from, group->lane_fd, to) < 0)
 		return -1;
-	return fsync(group->lane_fd);
+	group->bucket = fcntl(group->fd, F_DUPFD_CLOEXEC, 0);
+	return group->bucket < 0 ? -1 : fsync(group->lane_fd);
 }
 
 /* A small one: each name is renamed into the shared bucket. */
 static int
 publish_names(struct draft *draft, size_t number, struct group *group)
 {
-	AUTO_FD int bucket = -1;
 	char text[NAME_SIZE];
 	int attempt = 0;
 
@@ -152,20 +172,19 @@ publish_names(struct draft *draft, size_t number, struct group *group)
 			continue;
 		message_name_format(&entry->name, text);
 		for (;;) {
-			if (bucket < 0) {
-				bucket = spool_open_bucket(group->lane_fd, group->priority,
+			if (group->bucket < 0)
+				group->bucket = spool_open_bucket(group->lane_fd, group->priority,
 				    entry->state == STATE_WAITING ? group->start : entry->name.due);
-				if (bucket < 0)
-					return -1;
-			}
-			if (renameat(group->fd, text, bucket, text) == 0)
+			if (group->bucket < 0)
+				return -1;
+			if (renameat(group->fd, text, group->bucket, text) == 0)
 				break;
 			if (errno != ENOENT || ++attempt == 100)
 				return -1;
-			auto_close_fd(&bucket); /* it was empty, and was removed */
+			auto_close_fd(&group->bucket); /* it was empty, and was removed */
 		}
 	}
-	return bucket < 0 ? 0 : fsync(bucket);
+	return group->bucket < 0 ? 0 : fsync(group->bucket);
 }
 
 static int
@@ -191,13 +210,28 @@ publish_groups(struct draft *draft, int private, struct group *groups, size_t co
 	return 0;
 }
 
-/* Removes what is empty now.  The file goes first: without it there is nothing to roll back. */
+/* All or nothing: what was published of a draft that fails is taken back.  The rest of it is rolled
+ * back from tmp/. */
+static void
+take_back(struct draft *draft, const struct group *groups)
+{
+	for (size_t i = 0; i < draft->count; i++) {
+		const struct entry *entry = &draft->entries[i];
+
+		if (entry->result != DRAFT_DUPLICATE && groups[entry->group].bucket >= 0)
+			take_back_name(draft, entry, groups[entry->group].bucket);
+	}
+}
+
+/* Removes what is empty now.  The file goes first, as in a rollback: without it there is nothing to
+ * roll back, and without the directory it would be taken for the draft of one message. */
 static void
 remove_private(struct draft *draft, int private, const char *private_name, size_t groups)
 {
 	char name[24];
 
-	unlinkat(draft->spool->tmp, draft->token, 0);
+	if (unlinkat(draft->spool->tmp, draft->token, 0) < 0)
+		return;
 	for (size_t g = 0; g < groups; g++) {
 		snprintf(name, sizeof name, "%zu", g);
 		unlinkat(private, name, AT_REMOVEDIR);
@@ -230,8 +264,11 @@ draft_publish_many(struct draft *draft, struct err *err)
 		result = draft_link(draft, groups, &shards, err);
 	if (result == 0)
 		result = sync_id_dirs(spool, shards, err);
-	if (result == 0)
+	if (result == 0) {
 		result = publish_groups(draft, private, groups, count, err);
+		if (result < 0)
+			take_back(draft, groups);
+	}
 	if (result == 0) {
 		remove_private(draft, private, name, count);
 		for (size_t i = 0; i < draft->count; i++)
@@ -240,6 +277,7 @@ draft_publish_many(struct draft *draft, struct err *err)
 	}
 	for (size_t g = 0; g < count; g++) {
 		auto_close_fd(&groups[g].fd);
+		auto_close_fd(&groups[g].bucket);
 		auto_close_fd(&groups[g].lane_fd);
 	}
 	free(groups);

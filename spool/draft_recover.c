@@ -15,7 +15,7 @@ draft_private_name(const char *token, char ret[PRIVATE_SIZE])
 	snprintf(ret, PRIVATE_SIZE, "%.*s" PRIVATE_SUFFIX, TOKEN_SIZE - 1, token);
 }
 
-/* Gives up the ids of the names that still stand in a private group, and removes it. */
+/* Gives up the ids of the names that still stand in a private group, and removes these. */
 static void
 roll_back_group(struct spool *spool, int private, const char *group, const char *token)
 {
@@ -36,26 +36,37 @@ roll_back_group(struct spool *spool, int private, const char *group, const char 
 			id_give_up(spool, name.id, token);
 		unlinkat(fd, item->d_name, 0);
 	}
-	unlinkat(private, group, AT_REMOVEDIR);
 }
 
 static void
-roll_back_private(struct spool *spool, const char *token)
+roll_back_private(struct spool *spool, int private, const char *token)
 {
-	char name[PRIVATE_SIZE];
-	AUTO_FD int fd = -1;
 	AUTO_DIR DIR *dir = NULL;
 	struct dirent *item;
-	int listing;
+	int listing = dup(private);
 
-	draft_private_name(token, name);
-	fd = fs_open_dir(spool->tmp, name);
-	if (fd < 0 || (listing = dup(fd)) < 0)
+	if (listing < 0)
 		return;
 	dir = fdopendir(listing);
+	if (dir == NULL)
+		close(listing);
 	while (dir != NULL && (item = readdir(dir)) != NULL)
 		if (!fs_is_dots(item->d_name))
-			roll_back_group(spool, fd, item->d_name, token);
+			roll_back_group(spool, private, item->d_name, token);
+}
+
+static int
+remove_group(const char *name, unsigned char type, void *arg)
+{
+	(void)type;
+	unlinkat(*(int *)arg, name, AT_REMOVEDIR);
+	return 0;
+}
+
+static void
+remove_private(struct spool *spool, int private, const char *name)
+{
+	fs_each(private, remove_group, &private);
 	unlinkat(spool->tmp, name, AT_REMOVEDIR);
 }
 
@@ -81,17 +92,28 @@ give_up_first_id(struct spool *spool, const char *token, int fd)
 	record_release(&record);
 }
 
+/*
+ * The private directory outlives the file: a file without it is that of a draft of one message, whose
+ * id is given up.  And the file outlives the ids: one whose draft is gone counts as committed.
+ */
 void
 draft_roll_back(struct spool *spool, const char *token, int fd)
 {
 	char name[PRIVATE_SIZE];
+	AUTO_FD int private = -1;
 
 	draft_private_name(token, name);
-	if (faccessat(spool->tmp, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		roll_back_private(spool, token);
-	else
+	private = fs_open_dir(spool->tmp, name);
+	if (private >= 0)
+		roll_back_private(spool, private, token);
+	else if (errno == ENOENT)
 		give_up_first_id(spool, token, fd);
-	unlinkat(spool->tmp, token, 0);
+	else
+		return;
+	if (unlinkat(spool->tmp, token, 0) < 0 && errno != ENOENT)
+		return;
+	if (private >= 0)
+		remove_private(spool, private, name);
 }
 
 int
@@ -137,9 +159,12 @@ draft_recover(struct spool *spool)
 		memcpy(token, item->d_name, n + 1);
 		if (n > s && strcmp(token + n - s, PRIVATE_SUFFIX) == 0) {
 			/* Without its file, a private directory is empty: its draft is published. */
+			AUTO_FD int private = fs_open_dir(spool->tmp, token);
+
 			token[n - s] = '\0';
-			if (faccessat(spool->tmp, token, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
-				roll_back_private(spool, token);
+			if (private >= 0 &&
+			    faccessat(spool->tmp, token, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+				remove_private(spool, private, item->d_name);
 			continue;
 		}
 		if (draft_recover_one(spool, token, 0) > 0)

@@ -93,7 +93,7 @@ add_source(struct history *history, const char *name, int64_t begin, int fd, ino
 	if (history->count == history->room) {
 		history->room = history->room > 0 ? 2 * history->room : 32;
 		history->sources =
-			xreallocarray(history->sources, history->room, sizeof *history->sources);
+		    xreallocarray(history->sources, history->room, sizeof *history->sources);
 	}
 	source = &history->sources[history->count++];
 	*source = (struct source){ xstrdup(name), begin, inode, fd };
@@ -137,10 +137,10 @@ look_at_log(const char *name, unsigned char type, void *arg)
 
 	(void)type;
 	if (dot == NULL || strcmp(dot, ".log") != 0 || begin_of(name, &begin) < 0 ||
-		begins_too_late(history, begin))
+	    begins_too_late(history, begin))
 		return 0;
 	if (fstatat(history->spool->log, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-		!S_ISREG(st.st_mode))
+	    !S_ISREG(st.st_mode))
 		return 0;
 	/* A second of grace: clocks of file systems lag behind a little. */
 	if (history->filter->since != 0 && (st.st_mtim.tv_sec + 1) * USEC < history->filter->since)
@@ -185,7 +185,7 @@ is_event(const char *line, size_t len, const char *word)
 	size_t n = strlen(word);
 
 	return len > EVENT_AT + n && memcmp(line + EVENT_AT, word, n) == 0 &&
-	       line[EVENT_AT + n] == '"';
+	    line[EVENT_AT + n] == '"';
 }
 
 /* What can be said of a line without parsing it. */
@@ -193,18 +193,18 @@ static bool
 may_pass(const struct history *history, const char *line, size_t len)
 {
 	if (len <= EVENT_AT || memcmp(line, LINE_HEAD, TIME_AT) != 0 ||
-		memcmp(line + TIME_AT + TIME_LEN, EVENT_HEAD, sizeof(EVENT_HEAD) - 1) != 0)
+	    memcmp(line + TIME_AT + TIME_LEN, EVENT_HEAD, sizeof(EVENT_HEAD) - 1) != 0)
 		return false;
 	if (history->since[0] != '\0' && memcmp(line + TIME_AT, history->since, TIME_LEN) < 0)
 		return false;
 	if (history->until[0] != '\0' && memcmp(line + TIME_AT, history->until, TIME_LEN) > 0)
 		return false;
 	if (!history->filter->all &&
-		(is_event(line, len, "offered") || is_event(line, len, "dot") ||
-			is_event(line, len, "begin")))
+	    (is_event(line, len, "offered") || is_event(line, len, "dot") ||
+		is_event(line, len, "begin")))
 		return false;
 	return history->filter->id == NULL || !history->id_is_plain ||
-	       memmem(line, len, history->filter->id, strlen(history->filter->id)) != NULL;
+	    memmem(line, len, history->filter->id, strlen(history->filter->id)) != NULL;
 }
 
 static bool
@@ -217,7 +217,7 @@ is_of_id(const struct history *history, const struct json *value)
 	if (id != NULL)
 		return strcmp(id, history->filter->id) == 0;
 	return name != NULL && message_name_parse(name, &parsed) == 0 &&
-	       strcmp(parsed.id, history->encoded) == 0;
+	    strcmp(parsed.id, history->encoded) == 0;
 }
 
 static int
@@ -226,7 +226,7 @@ give(struct history *history, const struct reading *reading)
 	AUTO_JSON struct json *value = json_parse(reading->line, reading->len, 1, NULL);
 
 	if (json_kind(value) != JSON_OBJECT ||
-		(history->filter->id != NULL && !is_of_id(history, value)))
+	    (history->filter->id != NULL && !is_of_id(history, value)))
 		return 0;
 	return history->each(reading->line, reading->len, value, history->arg);
 }
@@ -265,7 +265,7 @@ open_next(struct history *history)
 
 	if (source->fd < 0)
 		source->fd = openat(history->spool->log, source->name,
-			O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (source->fd < 0)
 		return; /* forgotten by now */
 	reading = xcalloc(1, sizeof *reading);
@@ -299,10 +299,10 @@ merge(struct history *history)
 
 		for (size_t i = 1; i < history->reading_count; i++)
 			if (memcmp(history->readings[i]->line + TIME_AT,
-				    history->readings[first]->line + TIME_AT, TIME_LEN) < 0)
+				history->readings[first]->line + TIME_AT, TIME_LEN) < 0)
 				first = i;
 		if (comes_first(history,
-			    history->reading_count > 0 ? history->readings[first] : NULL)) {
+			history->reading_count > 0 ? history->readings[first] : NULL)) {
 			open_next(history);
 			continue;
 		}
@@ -318,8 +318,8 @@ merge(struct history *history)
 
 int
 history_read(struct spool *spool, const struct history_filter *filter,
-	int (*each)(const char *text, size_t len, const struct json *value, void *arg), void *arg,
-	struct err *err)
+    int (*each)(const char *text, size_t len, const struct json *value, void *arg), void *arg,
+    struct err *err)
 {
 	struct history history = { .spool = spool, .filter = filter, .each = each, .arg = arg };
 	int result;

@@ -170,14 +170,14 @@ end_line(struct journal *journal, struct json_writer *w)
 }
 
 int
-journal_create(
-	struct journal *journal, int dir, const char *name, const char *token, const char *program)
+journal_create(struct journal *journal, int dir, const char *name, const char *token,
+    const char *program)
 {
 	struct json_writer w;
 	struct stat mine, named;
 	char boot[64];
-	AUTO_FD int fd = openat(
-		dir, name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	AUTO_FD int fd = openat(dir, name,
+	    O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	memset(journal, 0, sizeof *journal);
 	journal->fd = -1;
@@ -332,7 +332,7 @@ int
 journal_write(struct journal *journal)
 {
 	if (journal->failure == 0 &&
-		fs_write(journal->fd, journal->pending.s, journal->pending.len) < 0)
+	    fs_write(journal->fd, journal->pending.s, journal->pending.len) < 0)
 		journal->failure = errno;
 	buf_clear(&journal->pending);
 	errno = journal->failure;

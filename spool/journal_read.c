@@ -37,8 +37,8 @@ read_more(struct journal_reader *reader)
 	if (buf_reserve(b, READ_STEP) < 0)
 		return -1;
 	for (;;) {
-		ssize_t got = pread(
-			reader->fd, b->s + b->len, READ_STEP, reader->offset + (int64_t)b->len);
+		ssize_t got =
+		    pread(reader->fd, b->s + b->len, READ_STEP, reader->offset + (int64_t)b->len);
 
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -49,8 +49,8 @@ read_more(struct journal_reader *reader)
 }
 
 int
-journal_next(
-	struct journal_reader *reader, const char **ret_text, size_t *ret_len, int64_t *ret_offset)
+journal_next(struct journal_reader *reader, const char **ret_text, size_t *ret_len,
+    int64_t *ret_offset)
 {
 	struct buf *b = &reader->bytes;
 	size_t searched = 0;
@@ -91,9 +91,8 @@ journal_next(
 
 int
 journal_read(int fd, int64_t from_offset,
-	int (*each)(
-		const char *text, size_t len, const struct json *value, int64_t offset, void *arg),
-	void *arg, size_t *ret_bad)
+    int (*each)(const char *text, size_t len, const struct json *value, int64_t offset, void *arg),
+    void *arg, size_t *ret_bad)
 {
 	struct journal_reader reader;
 	const char *text;

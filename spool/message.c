@@ -25,25 +25,24 @@ read_some(int fd, void *bytes, size_t n, off_t offset)
 
 static int
 check_record(const struct record *record, const struct message_name *name, off_t file_size,
-	struct err *err)
+    struct err *err)
 {
 	char encoded[ID_TEXT_MAX + 1];
 	uint64_t left = (uint64_t)file_size - name->offset;
 
 	if (record->text.length > left || record->size > left - record->text.length)
 		return err_set(err, EX_DATAERR,
-			"it is cut off: the record says %zu + %llu bytes, %llu are there",
-			record->size, (unsigned long long)record->text.length,
-			(unsigned long long)left);
+		    "it is cut off: the record says %zu + %llu bytes, %llu are there", record->size,
+		    (unsigned long long)record->text.length, (unsigned long long)left);
 	if (name_encode(record->id, ID_TEXT_MAX, encoded) < 0 || strcmp(encoded, name->id) != 0)
-		return err_set(
-			err, EX_DATAERR, "its record is of another message, \"%s\"", record->id);
+		return err_set(err, EX_DATAERR, "its record is of another message, \"%s\"",
+		    record->id);
 	return 0;
 }
 
 static int
 read_record(int fd, const struct message_name *name, off_t file_size, struct record *ret,
-	struct err *err)
+    struct err *err)
 {
 	char first[FIRST_READ];
 	AUTO_FREE char *whole = NULL;
@@ -54,20 +53,20 @@ read_record(int fd, const struct message_name *name, off_t file_size, struct rec
 
 	if (name->offset >= (uint64_t)file_size)
 		return err_set(err, EX_DATAERR, "it is cut off: nothing is left at byte %llu",
-			(unsigned long long)name->offset);
+		    (unsigned long long)name->offset);
 	got = read_some(fd, first, sizeof first, (off_t)name->offset);
 	if (got < 0)
 		return err_io(err, "read");
 	if (got < RECORD_FIRST_LINE || (size = record_size(first, &facts)) == 0)
 		return err_set(err, EX_DATAERR,
-			"no complete record at byte %llu: expected a line \"mailq 1 ...\"",
-			(unsigned long long)name->offset);
+		    "no complete record at byte %llu: expected a line \"mailq 1 ...\"",
+		    (unsigned long long)name->offset);
 	if (size > (size_t)got) {
 		whole = xmalloc(size);
 		if (fs_pread(fd, whole, size, (off_t)name->offset) < 0)
-			return errno == EIO
-				       ? err_set(err, EX_DATAERR, "it is cut off in its record")
-				       : err_io(err, "read");
+			return errno == EIO ?
+			    err_set(err, EX_DATAERR, "it is cut off in its record") :
+			    err_io(err, "read");
 		bytes = whole;
 	}
 	return record_unpack(bytes, size, ret, err);
@@ -75,7 +74,7 @@ read_record(int fd, const struct message_name *name, off_t file_size, struct rec
 
 int
 message_open(int dir, const char *text, const struct message_name *name, int *ret_fd,
-	struct record *ret, struct err *err)
+    struct record *ret, struct err *err)
 {
 	/* O_NONBLOCK: a FIFO in its place must not hold us up. */
 	AUTO_FD int fd = openat(dir, text, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -103,8 +102,8 @@ message_open(int dir, const char *text, const struct message_name *name, int *re
 }
 
 int
-message_verify(
-	int fd, const struct message_name *name, const struct record *record, struct err *err)
+message_verify(int fd, const struct message_name *name, const struct record *record,
+    struct err *err)
 {
 	AUTO(checksum_end) struct checksum *sum = checksum_begin();
 	AUTO_FREE char *block = xmalloc(VERIFY_STEP);
@@ -118,14 +117,14 @@ message_verify(
 			return err_io(err, "read");
 		if (got == 0)
 			return err_set(err, EX_DATAERR, "it is cut off: %llu bytes are missing",
-				(unsigned long long)left);
+			    (unsigned long long)left);
 		checksum_add(sum, block, (size_t)got);
 		offset += got;
 		left -= (uint64_t)got;
 	}
 	if (checksum_value(sum) != record->text.checksum)
 		return err_set(err, EX_DATAERR, "its checksum is %016llx, its record says %016llx",
-			(unsigned long long)checksum_value(sum),
-			(unsigned long long)record->text.checksum);
+		    (unsigned long long)checksum_value(sum),
+		    (unsigned long long)record->text.checksum);
 	return 0;
 }

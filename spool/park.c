@@ -77,8 +77,8 @@ parse_instant(const char *value, int64_t *ret)
 	uint64_t seconds, micros;
 
 	if (dot == NULL || strlen(dot + 1) != 6 ||
-		num_u64_view(value, (size_t)(dot - value), INT64_MAX / USEC - 1, &seconds) < 0 ||
-		num_u64_view(dot + 1, 6, USEC - 1, &micros) < 0)
+	    num_u64_view(value, (size_t)(dot - value), INT64_MAX / USEC - 1, &seconds) < 0 ||
+	    num_u64_view(dot + 1, 6, USEC - 1, &micros) < 0)
 		return -1;
 	*ret = (int64_t)seconds * USEC + (int64_t)micros;
 	return 0;
@@ -140,10 +140,10 @@ read_entry(const struct spool *spool, int dir, const char *name, struct park *re
 	}
 	if (strlen(text.s) != text.len || parse(text.s, ret) < 0)
 		return err_set(err, EX_DATAERR,
-			"spool %s: %s/%s is not as expected: lines \"until: "
-			"SECONDS.MICROSECONDS\", ...; "
-			"it may be deleted",
-			spool->path, DIRECTORY, name);
+		    "spool %s: %s/%s is not as expected: lines \"until: "
+		    "SECONDS.MICROSECONDS\", ...; "
+		    "it may be deleted",
+		    spool->path, DIRECTORY, name);
 	return 1;
 }
 
@@ -198,7 +198,7 @@ visit_entry(const char *name, unsigned char type, void *arg)
 
 int
 park_each(struct spool *spool, int (*each)(const char *account, const struct park *park, void *arg),
-	void *arg, struct err *err)
+    void *arg, struct err *err)
 {
 	struct visit visit = { spool, open_parked(spool, err), each, arg, 0 };
 	AUTO_FD int dir = visit.dir;

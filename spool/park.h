@@ -34,6 +34,6 @@ int park_clear(struct spool *spool, const char *account, struct err *err);
  * returns that; -1 with err.  Entries that cannot be understood are passed over. */
 int
 park_each(struct spool *spool, int (*each)(const char *account, const struct park *park, void *arg),
-	void *arg, struct err *err);
+    void *arg, struct err *err);
 
 #endif

@@ -154,6 +154,9 @@ list_lane(struct queue *queue, size_t lane, enum state state, struct err *err)
 	if (fd < 0 || fs_each(fd, add_bucket, &add) < 0)
 		return err_io(err, "spool %s: cannot list %s/%s", queue->spool->path, state_text(state),
 		    queue->lanes[lane]);
+	/* One that never got its name is a dead process's, and mostly empty. */
+	if (queue->lanes[lane][0] == '.')
+		unlinkat(queue->spool->states[state], queue->lanes[lane], AT_REMOVEDIR);
 	return 0;
 }
 
@@ -234,10 +237,11 @@ unload(struct queue *queue, size_t index)
 {
 	struct loaded *loaded = &queue->loaded[index];
 	const struct bucket_name *name = &loaded->bucket.name;
-	/* Adders go on using the shared bucket of the present span, and those just being made; the
-	 * bucket of a batch (its token is a draft's, with dots) gets nothing more. */
-	bool in_use = name->unsettled ||
-	    (strchr(name->token, '.') == NULL && name->start + BUCKET_SPAN * USEC > queue->now);
+	/* Adders go on using the shared bucket of the present span.  The bucket of a batch (its token
+	 * is a draft's, with dots) gets nothing more, and one that never got its name is mostly a dead
+	 * process's: a living one that is about to name it makes another. */
+	bool in_use = !name->unsettled && strchr(name->token, '.') == NULL &&
+	    name->start + BUCKET_SPAN * USEC > queue->now;
 	char path[LANE_MAX + TOKEN_SIZE + BUCKET_SIZE + 8];
 
 	if (loaded->all && !in_use && loaded->next == loaded->count) {

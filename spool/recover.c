@@ -331,7 +331,7 @@ struct recovery {
 	void *policy_arg;
 	struct recover_result *result;
 	struct err *err;
-	bool failed;
+	bool failed, tidied;
 };
 
 static int
@@ -360,6 +360,10 @@ look_at_runner(const char *token, unsigned char type, void *arg)
 	} else if (faccessat(dir, "journal", F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
 		return 0; /* it ended between our open and our lock */
 	}
+	/* Before the directory goes, which is the sign that there may be something. */
+	if (!recovery->tidied)
+		recover_unfinished(recovery->spool);
+	recovery->tidied = true;
 	if (recover_one(&wreck, journal, recovery->err) < 0)
 		recovery->failed = true;
 	release_wreck(&wreck);
@@ -370,7 +374,7 @@ int
 recover_runners(struct spool *spool, uncertain_policy *policy, void *arg,
     struct recover_result *ret, struct err *err)
 {
-	struct recovery recovery = { spool, policy, arg, ret, err, false };
+	struct recovery recovery = { spool, policy, arg, ret, err, false, false };
 	/* A descriptor of its own: the listing moves its offset. */
 	AUTO_FD int cur = fs_open_dir(spool->root, "cur");
 

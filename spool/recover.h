@@ -22,4 +22,11 @@ typedef char uncertain_policy(const char *account, void *arg);
 int recover_runners(struct spool *spool, uncertain_policy *policy, void *arg,
     struct recover_result *ret, struct err *err);
 
+/*
+ * Removes what a process that died in the middle of a step may have left beside the messages:
+ * directories that never got their names (spool_open_lane) and files that were to replace others
+ * (partial_write).  What a living process is working on is left, or made again by it.
+ */
+void recover_unfinished(struct spool *spool);
+
 #endif

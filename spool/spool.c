@@ -260,6 +260,23 @@ spool_wake(const struct spool *spool)
 	(void)fd;
 }
 
+/* Makes the directory hidden, durably, and gives it its name; also fine where somebody else was
+ * faster with the name, or took the hidden one for a dead process's and removed it. */
+static int
+make_hidden(int parent, const char *name, const char *hidden)
+{
+	int saved;
+
+	if (mkdirat(parent, hidden, 0700) < 0 && errno != EEXIST)
+		return -1;
+	if (fsync(parent) == 0 && renameat2(parent, hidden, parent, name, RENAME_NOREPLACE) == 0)
+		return 0;
+	saved = errno;
+	unlinkat(parent, hidden, AT_REMOVEDIR);
+	errno = saved;
+	return saved == EEXIST || saved == ENOENT ? 0 : -1;
+}
+
 /* Opens or durably makes the directory name in parent; hidden is the name it is made under. */
 static int
 open_or_make(int parent, const char *name, const char *hidden)
@@ -269,15 +286,8 @@ open_or_make(int parent, const char *name, const char *hidden)
 
 		if (fd >= 0 || errno != ENOENT)
 			return fd;
-		if (mkdirat(parent, hidden, 0700) < 0 && errno != EEXIST)
+		if (make_hidden(parent, name, hidden) < 0)
 			return -1;
-		if (fsync(parent) < 0)
-			return -1;
-		if (renameat2(parent, hidden, parent, name, RENAME_NOREPLACE) < 0) {
-			if (errno != EEXIST && errno != ENOENT)
-				return -1;
-			unlinkat(parent, hidden, AT_REMOVEDIR);
-		}
 	}
 	errno = EBUSY;
 	return -1;

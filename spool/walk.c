@@ -17,8 +17,8 @@
 #define NAMES_MAX ((size_t)32768)
 /* For so few ids it pays to look first where their age says that they are. */
 #define HINTS_MAX 64
-/* A batch's bucket begins this much before its draft's token at the most (usually). */
-#define HINT_BEFORE (300 * USEC)
+/* A message is made this much after its batch began, and its id taken then, at the most (usually). */
+#define HINT_BEFORE (10 * USEC)
 #define HINT_BEHIND (2 * USEC)
 
 /* Where a wanted id probably is. */
@@ -83,7 +83,7 @@ show_all(struct listing *listing)
 
 	if (listing->count > 1)
 		qsort_r(listing->items, listing->count, sizeof *listing->items, compare_items,
-			listing->texts.s);
+		    listing->texts.s);
 	for (size_t i = 0; i < listing->count && result == 0; i++) {
 		walk->place.text = listing->texts.s + listing->items[i].text;
 		if (message_name_parse(walk->place.text, &walk->place.name) == 0)
@@ -145,8 +145,8 @@ take_name(const char *text, unsigned char type, void *arg)
 		listing->items = xreallocarray(listing->items, listing->room, sizeof *item);
 	}
 	item = &listing->items[listing->count++];
-	*item = (struct item){ name.due, name.offset, name.priority,
-		(unsigned int)listing->texts.len };
+	*item =
+	    (struct item){ name.due, name.offset, name.priority, (unsigned int)listing->texts.len };
 	/* Fits: so many names of NAME_MAX bytes are the buffer's maximum. */
 	buf_add(&listing->texts, text, strlen(text) + 1);
 	if (listing->count == NAMES_MAX)
@@ -167,7 +167,7 @@ walk_names(struct walk *walk, int dir)
 	result = listed == 0 ? show_all(&listing) : listing.result;
 	if (listed < 0)
 		result = err_io(walk->err, "spool %s: cannot list %s/%s/%s", walk->spool->path,
-			state_text(walk->place.state), walk->place.lane, walk->place.bucket);
+		    state_text(walk->place.state), walk->place.lane, walk->place.bucket);
 	free(listing.items);
 	buf_release(&listing.texts);
 	return result;
@@ -181,24 +181,34 @@ all_found(const struct walk *walk)
 	return walk->ids != NULL && walk->missing == 0;
 }
 
+/* A message that came with a batch stands in the bucket of its draft; any that was alone, or has moved
+ * since, in a shared one, whose token is no more than a number. */
 static bool
-is_likely(const struct walk *walk, const char *bucket)
+is_hinted(const struct hint *hint, const struct bucket_name *bucket)
 {
-	struct bucket_name name;
+	bool shared = strchr(bucket->token, '.') == NULL;
 
-	if (bucket_name_parse(bucket, &name) < 0)
+	if (hint->created == 0)
 		return false;
-	for (size_t i = 0; i < walk->id_count; i++) {
-		const struct hint *hint = &walk->hints[i];
+	if (shared)
+		return bucket->start >= bucket_start(hint->created - HINT_BEFORE) &&
+		    bucket->start <= hint->created + HINT_BEHIND;
+	if (hint->token[0] != '\0')
+		return strcmp(hint->token, bucket->token) == 0;
+	return bucket->start >= hint->created - HINT_BEFORE &&
+	    bucket->start <= hint->created + HINT_BEHIND;
+}
 
-		if (walk->found[i] || hint->created == 0)
-			continue;
-		if (hint->token[0] != '\0' && strcmp(hint->token, name.token) == 0)
+static bool
+is_likely(const struct walk *walk, const char *text)
+{
+	struct bucket_name bucket;
+
+	if (bucket_name_parse(text, &bucket) < 0)
+		return false;
+	for (size_t i = 0; i < walk->id_count; i++)
+		if (!walk->found[i] && is_hinted(&walk->hints[i], &bucket))
 			return true;
-		if (name.start >= bucket_start(hint->created - HINT_BEFORE) &&
-			name.start <= hint->created + HINT_BEHIND)
-			return true;
-	}
 	return false;
 }
 
@@ -211,10 +221,9 @@ walk_bucket(struct walk *walk, int lane, const char *bucket)
 		return 0;
 	dir = dirs_enter(lane, bucket);
 	if (dir < 0)
-		return errno == 0
-			       ? 0
-			       : err_io(walk->err, "spool %s: %s/%s/%s", walk->spool->path,
-					 state_text(walk->place.state), walk->place.lane, bucket);
+		return errno == 0 ? 0 :
+				    err_io(walk->err, "spool %s: %s/%s/%s", walk->spool->path,
+					state_text(walk->place.state), walk->place.lane, bucket);
 	walk->place.bucket = bucket;
 	return walk_names(walk, dir);
 }
@@ -250,9 +259,9 @@ walk_lane(struct walk *walk, int parent, const char *lane)
 	if (dir >= 0)
 		result = dirs_list(dir, &buckets, dirs_compare_buckets);
 	if (dir < 0 || result < 0)
-		return errno == 0 ? 0
-				  : err_io(walk->err, "spool %s: %s/%s", walk->spool->path,
-					    state_text(walk->place.state), lane);
+		return errno == 0 ? 0 :
+				    err_io(walk->err, "spool %s: %s/%s", walk->spool->path,
+					state_text(walk->place.state), lane);
 	for (size_t i = 0; i < buckets.count && result == 0 && !all_found(walk); i++)
 		result = walk_bucket(walk, dir, buckets.names[i]);
 	dirs_release(&buckets);
@@ -267,7 +276,7 @@ walk_lanes(struct walk *walk, int parent)
 
 	if (dirs_list(parent, &lanes, dirs_compare_text) < 0)
 		return err_io(walk->err, "spool %s: cannot list %s", walk->spool->path,
-			state_text(walk->place.state));
+		    state_text(walk->place.state));
 	for (size_t i = 0; i < lanes.count && result == 0 && !all_found(walk); i++)
 		result = walk_lane(walk, parent, lanes.names[i]);
 	dirs_release(&lanes);
@@ -302,8 +311,8 @@ walk_claimed(struct walk *walk)
 		if (dir >= 0)
 			result = walk_lanes(walk, dir);
 		else if (errno != 0)
-			result = err_io(
-				walk->err, "spool %s: cur/%s", walk->spool->path, runners.names[i]);
+			result = err_io(walk->err, "spool %s: cur/%s", walk->spool->path,
+			    runners.names[i]);
 	}
 	dirs_release(&runners);
 	return result;
@@ -321,7 +330,7 @@ walk_pass(struct walk *walk, enum pass pass)
 			result = walk_state(walk, (enum state)state);
 	/* Last: what is claimed meanwhile is met here. */
 	if (result == 0 && !all_found(walk) && pass != PASS_REST &&
-		(only == STATE_NONE || only == STATE_CLAIMED))
+	    (only == STATE_NONE || only == STATE_CLAIMED))
 		result = walk_claimed(walk);
 	return result;
 }
@@ -379,11 +388,13 @@ take_ids(struct walk *walk)
 
 int
 walk(struct spool *spool, const struct walk_filter *filter,
-	int (*each)(const struct place *place, void *arg), void *arg, struct err *err)
+    int (*each)(const struct place *place, void *arg), void *arg, struct err *err)
 {
-	struct walk walk = {
-		.spool = spool, .filter = filter, .each = each, .arg = arg, .err = err
-	};
+	struct walk walk = { .spool = spool,
+		.filter = filter,
+		.each = each,
+		.arg = arg,
+		.err = err };
 	int result;
 
 	if (filter->ids != NULL)

@@ -12,6 +12,15 @@
 #include <string.h>
 #include <time.h>
 
+/* Macros, where a compiler's fortified headers make them so. */
+#undef strcpy
+#undef stpcpy
+#undef strcat
+#undef sprintf
+#undef vsprintf
+#undef strncpy
+#undef strncat
+
 #pragma GCC poison strcpy stpcpy strcat sprintf vsprintf strncpy strncat gets strtok
 #pragma GCC poison atoi atol atoll atof asctime ctime gmtime localtime
 #pragma GCC poison system popen mktemp tmpnam

@@ -226,8 +226,13 @@ open_temporary(int dir, const char *name, mode_t mode)
 			errno = EEXIST;
 			return -1;
 		}
-		if (ftruncate(fd, 0) < 0)
+		if (ftruncate(fd, 0) < 0) {
+			int saved = errno;
+
+			unlinkat(dir, name, 0);
+			errno = saved;
 			return -1;
+		}
 		return take_fd(&fd);
 	}
 }

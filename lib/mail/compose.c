@@ -38,7 +38,7 @@ put_buf(const struct composer *c, const struct buf *b)
 	return put(c, b->s, b->len);
 }
 
-/* ---- the header ------------------------------------------------------------------------------- */
+/* ---- the header ----------------------------------------------------------------------------- */
 
 /* A field of addresses: the message's own, or the extra header that replaces it. */
 static int
@@ -102,30 +102,29 @@ add_header(struct buf *out, const struct composer *c)
 	return buf_adds(out, "MIME-Version: 1.0\r\n");
 }
 
-/* ---- texts ------------------------------------------------------------------------------------ */
+/* ---- texts ---------------------------------------------------------------------------------- */
 
-static bool
-ends_line(const char *text, size_t len)
-{
-	return len == 0 || text[len - 1] == '\n' || text[len - 1] == '\r';
-}
-
-/* A text part: its fields, behind what head holds already, a blank line, and the text. */
+/*
+ * A text part: its fields, behind what head holds already, a blank line, and the text.  What is
+ * written ends with a line end; *ret_own says whether that is the text's own.
+ */
 static int
-put_text(const struct composer *c, struct buf *head, const char *subtype, const char *text,
-    size_t len)
+put_text(const struct composer *c, struct buf *head, const char *subtype, struct view text,
+    bool *ret_own)
 {
-	enum mail_encoding encoding = mail_encoding_for(text, len);
+	enum mail_encoding encoding = mail_encoding_for(text.s, text.len);
+	char last = text.len > 0 ? text.s[text.len - 1] : '\n';
 
+	*ret_own = encoding != MAIL_BASE64 && (last == '\n' || last == '\r');
 	buf_addf(head, "Content-Type: text/%s; charset=%s\r\nContent-Transfer-Encoding: %s\r\n\r\n",
 	    subtype, encoding == MAIL_7BIT ? "us-ascii" : "utf-8", mail_encoding_name(encoding));
 	if (put_buf(c, head) < 0)
 		return -1;
 	buf_clear(head);
-	return mail_write_text(c->sink, encoding, text, len) < 0 ? sink_failed(c) : 0;
+	return mail_write_text(c->sink, encoding, text.s, text.len) < 0 ? sink_failed(c) : 0;
 }
 
-/* ---- multiparts ------------------------------------------------------------------------------- */
+/* ---- multiparts ----------------------------------------------------------------------------- */
 
 /* The fields that open a multipart and the line before its first part, appended to head. */
 static void
@@ -151,34 +150,28 @@ put_boundary(const struct composer *c, const char *boundary, bool keep_line_end,
 	return put(c, line, (size_t)n);
 }
 
-static bool
-text_keeps_line_end(const char *text, size_t len)
-{
-	return mail_encoding_for(text, len) != MAIL_BASE64 && ends_line(text, len);
-}
-
-/* The text, or HTML with its alternative; *ret_keep says how the boundary that follows must begin. */
+/* The text, or HTML with its alternative; *ret_keep says how the boundary behind it must begin. */
 static int
 put_body(const struct composer *c, struct buf *head, bool *ret_keep)
 {
 	const struct mail_message *m = c->m;
+	struct view body = { m->body, m->body_len };
+	struct view alternative = { m->alternative, m->alternative_len };
 	char boundary[MAIL_BOUNDARY_SIZE];
 
-	*ret_keep = text_keeps_line_end(m->body, m->body_len);
 	if (!m->html || m->alternative == NULL)
-		return put_text(c, head, m->html ? "html" : "plain", m->body, m->body_len);
+		return put_text(c, head, m->html ? "html" : "plain", body, ret_keep);
 	open_multipart(head, "alternative", "", boundary);
-	if (put_text(c, head, "plain", m->alternative, m->alternative_len) < 0 ||
-	    put_boundary(c, boundary, text_keeps_line_end(m->alternative, m->alternative_len),
-		false) < 0 ||
-	    put_text(c, head, "html", m->body, m->body_len) < 0 ||
+	if (put_text(c, head, "plain", alternative, ret_keep) < 0 ||
+	    put_boundary(c, boundary, *ret_keep, false) < 0 ||
+	    put_text(c, head, "html", body, ret_keep) < 0 ||
 	    put_boundary(c, boundary, *ret_keep, true) < 0)
 		return -1;
 	*ret_keep = false;
 	return 0;
 }
 
-/* ---- attachments ------------------------------------------------------------------------------ */
+/* ---- attachments ---------------------------------------------------------------------------- */
 
 /* The content of an attachment, piece by piece. */
 struct content {

@@ -88,7 +88,7 @@ add_folded(struct buf *out, const char *s, size_t len)
 	return 0;
 }
 
-/* ---- encoded words ---------------------------------------------------------------------------- */
+/* ---- encoded words -------------------------------------------------------------------------- */
 
 /* What the Q encoding leaves as it is wherever encoded words may stand (RFC 2047 section 5). */
 static bool
@@ -219,7 +219,7 @@ add_text(struct buf *out, const char *s, size_t len)
 	return add_folded(out, part.s + part.len, len - before - part.len);
 }
 
-/* ---- fields ----------------------------------------------------------------------------------- */
+/* ---- fields --------------------------------------------------------------------------------- */
 
 int
 mail_header_text(struct buf *out, const char *name, const char *value, size_t len)

@@ -28,15 +28,16 @@ bool mail_field_name_ok(const char *name, size_t len);
  */
 int mail_text_check(const char *text, size_t len, struct err *err);
 
-/* An unstructured field (Subject, X-...); what is not ASCII becomes encoded words. */
+/* An unstructured field (Subject, X-...); what is not ASCII becomes encoded words.  ASCII that is
+ * an encoded word already stays one: callers that encode themselves are understood. */
 int mail_header_text(struct buf *out, const char *name, const char *value, size_t len);
 
 /* A field of addresses.  Names that are not ASCII become encoded words; a local part that is not
  * ASCII stays UTF-8 (RFC 6532).  An empty list writes nothing. */
 int mail_header_addresses(struct buf *out, const char *name, const struct mail_addresses *list);
 
-/* A parameter of a MIME field: ";" CRLF TAB name=value.  Quoted where needed; where value is not
- * ASCII, an ASCII look-alike stands in name= and the value in name*= (RFC 2231 section 4). */
+/* A parameter of a MIME field: ";" CRLF TAB name="value"; where value is not ASCII, name*= with it
+ * goes first (RFC 2231 section 4), and name= holds an ASCII look-alike for old readers. */
 int mail_header_param(struct buf *out, const char *name, const char *value);
 
 /* Appends text as encoded words of UTF-8, B or Q, whichever is shorter, each at most 75 bytes, none

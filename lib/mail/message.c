@@ -193,7 +193,7 @@ mail_message_alternative(struct mail_message *m, const char *text, size_t len, s
 	    (struct view){ text, len }, err);
 }
 
-/* ---- as a whole ------------------------------------------------------------------------------- */
+/* ---- as a whole ----------------------------------------------------------------------------- */
 
 /* A host name that may stand in a Message-ID as it is. */
 static bool

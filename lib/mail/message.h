@@ -48,9 +48,8 @@ struct mail_attachment {
 struct mail_message {
 	struct mail_address from;
 	struct mail_addresses to, cc, bcc, reply_to;
-	char *
-	    return_path; /* canonical addr-spec, "" for the null sender; NULL: the address in from */
-	char *message_id; /* with its <> */
+	char *return_path; /* addr-spec, "" for the null sender; NULL: the address in from */
+	char *message_id;  /* with its <> */
 	char *subject;
 	char *body; /* UTF-8, any line ends */
 	size_t body_len;
@@ -110,7 +109,7 @@ bool mail_message_extra_addresses(const struct mail_message *m, const char *name
 
 /*
  * Attachments.  filename's directories are cut off; NULL or empty gives "attachment".  Returns the
- * attachment (valid until the next is added), for content_type and content_id to be set (mail_attachment_set), or NULL with err.
+ * attachment (valid until the next is added), for mail_attachment_set, or NULL with err.
  * attach_fd takes the descriptor over, also on failure.  attach_path opens the file, which may be
  * anything that can be read: EX_NOINPUT where it cannot.
  */

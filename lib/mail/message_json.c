@@ -83,7 +83,7 @@ get_string(struct reader *r, const char *name, bool required)
 	return json_string(value);
 }
 
-/* ---- addresses -------------------------------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------------------------ */
 
 static void
 read_from(struct reader *r)
@@ -155,7 +155,7 @@ read_addresses(struct reader *r)
 		add_err(r, FIELD("return_path"), &err);
 }
 
-/* ---- texts ------------------------------------------------------------------------------------ */
+/* ---- texts ---------------------------------------------------------------------------------- */
 
 static void
 read_texts(struct reader *r)
@@ -210,7 +210,7 @@ read_headers(struct reader *r)
 	}
 }
 
-/* ---- attachments ------------------------------------------------------------------------------ */
+/* ---- attachments ---------------------------------------------------------------------------- */
 
 /* One attachment, and where it stands. */
 struct source {
@@ -348,7 +348,7 @@ read_attachments(struct reader *r)
 			read_attachment(r, json_at(list, i), i);
 }
 
-/* ---- delivery --------------------------------------------------------------------------------- */
+/* ---- delivery ------------------------------------------------------------------------------- */
 
 static void
 read_id(struct reader *r, const char *name, char **ret_id)

@@ -139,7 +139,7 @@ mail_message_header_line(struct mail_message *m, const char *line, struct err *e
 	return mail_message_header(m, line, name, line + value, strlen(line + value), err);
 }
 
-/* ---- attachments ------------------------------------------------------------------------------ */
+/* ---- attachments ---------------------------------------------------------------------------- */
 
 /* The name without its directories, of either kind of system. */
 static const char *

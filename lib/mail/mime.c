@@ -34,6 +34,24 @@ mail_encoding_name(enum mail_encoding encoding)
 	return names[encoding];
 }
 
+size_t
+mail_line_length(const char *s, size_t len)
+{
+	/* In steps, so that a text of nothing but CRs is not searched for an LF again and again. */
+	for (size_t at = 0; at < len;) {
+		size_t step = len - at < 512 ? len - at : 512;
+		const char *newline = memchr(s + at, '\n', step), *ret;
+
+		if (newline != NULL)
+			step = (size_t)(newline - s) - at;
+		ret = memchr(s + at, '\r', step);
+		if (ret != NULL || newline != NULL)
+			return (size_t)((ret != NULL ? ret : newline) - s);
+		at += step;
+	}
+	return len;
+}
+
 /* How long the line end at s is: CRLF 2, CR or LF 1, else 0. */
 static size_t
 line_end(const char *s, size_t len)
@@ -106,13 +124,13 @@ mail_encoding_for(const char *text, size_t len)
 	}
 	if (unsafe == 0 && longest <= MAIL_LINE_MAX)
 		return MAIL_7BIT;
-	/* Close enough: three bytes for one, a soft line break in each 75, against four for three. */
+	/* Close enough: three bytes for one and a soft break in each 75, against four for three. */
 	if (len + 2 * escaped + (len + 2 * escaped) / 75 * 3 < (len + breaks) / 57 * 78 + 78)
 		return MAIL_QUOTED_PRINTABLE;
 	return MAIL_BASE64;
 }
 
-/* ---- writing texts ---------------------------------------------------------------------------- */
+/* ---- writing texts -------------------------------------------------------------------------- */
 
 /* Gathers small pieces for the sink. */
 struct gather {
@@ -151,8 +169,8 @@ qp_character(const char *line, size_t len, size_t at, char text[4])
 	bool last = at + 1 == len;
 	bool plain = is_qp_plain((char)c);
 
-	/* Blanks at the end are lost on the way; "From " at the start is changed by mbox files, and a
-	 * dot there is what careless relays trip over (RFC 2049 section 3). */
+	/* Blanks at the end are lost on the way; "From " at the start is changed by mbox files,
+	 * and a dot there is what careless relays trip over (RFC 2049 section 3). */
 	if (last && (c == ' ' || c == '\t'))
 		plain = false;
 	if (at == 0 && (c == '.' || (c == 'F' && len >= 5 && memcmp(line, "From ", 5) == 0)))
@@ -192,11 +210,9 @@ static int
 write_lines(struct gather *g, bool qp, const char *text, size_t len)
 {
 	for (size_t at = 0; at < len;) {
-		size_t n = 0;
+		size_t n = mail_line_length(text + at, len - at);
 		int rc;
 
-		while (at + n < len && text[at + n] != '\n' && text[at + n] != '\r')
-			n++;
 		if (qp)
 			rc = qp_line(g, text + at, n);
 		else
@@ -215,10 +231,8 @@ write_base64(const struct mail_sink *sink, const char *text, size_t len)
 	struct mail_base64 state = { .sink = sink };
 
 	for (size_t at = 0; at < len;) {
-		size_t n = 0, end;
+		size_t n = mail_line_length(text + at, len - at), end;
 
-		while (at + n < len && text[at + n] != '\n' && text[at + n] != '\r')
-			n++;
 		end = line_end(text + at + n, len - at - n);
 		if (mail_base64_feed(&state, text + at, n) < 0 ||
 		    (end > 0 && mail_base64_feed(&state, "\r\n", 2) < 0))
@@ -239,7 +253,7 @@ mail_write_text(const struct mail_sink *sink, enum mail_encoding encoding, const
 	return write_lines(&g, encoding == MAIL_QUOTED_PRINTABLE, text, len);
 }
 
-/* ---- random ----------------------------------------------------------------------------------- */
+/* ---- random --------------------------------------------------------------------------------- */
 
 void
 mail_random(char text[MAIL_RANDOM_SIZE])

@@ -23,6 +23,9 @@ int mail_sink_to_buf(void *buf, const void *bytes, size_t n);
 int mail_sink_write(const struct mail_sink *sink, const void *bytes, size_t n);
 int mail_sink_puts(const struct mail_sink *sink, const char *str);
 
+/* How many bytes stand before the first CR or LF; len where there is none. */
+size_t mail_line_length(const char *s, size_t len);
+
 enum mail_encoding { MAIL_7BIT, MAIL_QUOTED_PRINTABLE, MAIL_BASE64 };
 
 /* "7bit", "quoted-printable", "base64". */

@@ -66,7 +66,7 @@ mail_raw_info(const struct mail_raw *raw)
 	return &raw->info;
 }
 
-/* ---- the header ------------------------------------------------------------------------------- */
+/* ---- the header ----------------------------------------------------------------------------- */
 
 /* "name:" or "name :" at the front. */
 static bool
@@ -188,7 +188,7 @@ mail_raw_header_end(struct mail_raw *raw, struct err *err)
 	return finish_header(raw, kind == 2 ? 0 : raw->input.len, err) < 0 ? -1 : 0;
 }
 
-/* ---- the body --------------------------------------------------------------------------------- */
+/* ---- the body ------------------------------------------------------------------------------- */
 
 static int
 flush(struct mail_raw *raw)
@@ -254,11 +254,8 @@ take_body(struct mail_raw *raw, const char *s, size_t n)
 	const char *end = s + n;
 
 	while (s < end && raw->phase == RAW_BODY) {
-		const char *newline = memchr(s, '\n', (size_t)(end - s));
-		const char *stop = newline != NULL ? newline : end;
-		const char *ret = memchr(s, '\r', (size_t)(stop - s));
+		const char *stop = s + mail_line_length(s, (size_t)(end - s));
 
-		stop = ret != NULL ? ret : stop;
 		if (stop > s && (end_lone_returns(raw) < 0 || raw->phase != RAW_BODY))
 			return raw->phase != RAW_BODY ? 0 : -1;
 		if (stop > s && take_span(raw, s, (size_t)(stop - s)) < 0)

@@ -20,7 +20,6 @@ static int check_directories(void *value, const char *place, struct err *err);
 const struct conf_item settings_schema[] = {
 	{ "spool", CONF_PATH, S(spool), .max = 1000 },
 	{ "queue.retention", CONF_DURATION, S(queue.retention), "7d", 0, 10 * YEAR },
-	{ "queue.dedup_retention", CONF_DURATION, S(queue.dedup_retention), "7d", 0, 10 * YEAR },
 	{ "queue.min_free_space", CONF_SIZE, S(queue.min_free_bytes), "64 MiB", 0, INT64_MAX },
 	{ "queue.min_free_inodes", CONF_INT, S(queue.min_free_inodes), "1000", 0, INT64_MAX },
 	{ "queue.max_message_size", CONF_SIZE, S(queue.max_message_size), "64 MiB", KIB, GIB },

@@ -68,6 +68,12 @@ reap(struct smtp_engine *e)
 }
 
 void
+smtp_engine_limit(struct smtp_engine *e, unsigned connections)
+{
+	e->limit = connections;
+}
+
+void
 smtp_engine_free(struct smtp_engine *e)
 {
 	if (e == NULL)

@@ -27,6 +27,7 @@ struct smtp_engine {
 	void *arg;
 	struct smtp_net *net;
 	struct smtp_pool *pools;
+	unsigned limit;		     /* connections of all pools together; 0: none */
 	struct smtp_session **by_fd; /* conversations, by descriptor */
 	size_t n_by_fd;
 	struct watch *watches;

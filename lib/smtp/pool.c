@@ -84,13 +84,30 @@ n_connections(const struct smtp_pool *pool)
 	return pool->n_connecting + pool->n_ready + pool->n_leaving;
 }
 
+/* How many it may have: what the server lets us have, within what other pools leave of the limit
+ * for all.  Their idle connections keep nobody from sending. */
+static unsigned
+allowed(const struct smtp_pool *pool)
+{
+	unsigned limit = pool->engine->limit, others = 0;
+
+	if (limit == 0)
+		return pool->cap;
+	for (const struct smtp_pool *p = pool->engine->pools; p != NULL; p = p->next)
+		if (p != pool)
+			others += n_connections(p) - p->n_idle;
+	limit = others < limit ? limit - others : 1;
+	return limit < pool->cap ? limit : pool->cap;
+}
+
 /* How many connections the jobs in hand are worth. */
 static unsigned
 wanted(const struct smtp_pool *pool)
 {
 	size_t n = (pool->n_jobs + JOBS_A_CONNECTION - 1) / JOBS_A_CONNECTION;
+	unsigned max = allowed(pool);
 
-	return n < pool->cap ? (unsigned)n : pool->cap;
+	return n < max ? (unsigned)n : max;
 }
 
 struct smtp_job *
@@ -100,7 +117,7 @@ smtp_pool_take(struct smtp_pool *pool, const struct smtp_session *s, bool behind
 
 	if (pool->faulted || pool->draining)
 		return NULL;
-	none_to_come = pool->n_connecting == 0 && n_connections(pool) >= pool->cap;
+	none_to_come = pool->n_connecting == 0 && n_connections(pool) >= allowed(pool);
 	if (pool->again.n > 0 && !behind && (s->n_taken == 0 || none_to_come))
 		return queue_pop(&pool->again);
 	/* Behind a message that is not answered yet only where no other connection could have it
@@ -200,7 +217,7 @@ open_connections(struct smtp_pool *pool)
 	while (n_connections(pool) < target && pool->n_connecting + pool->n_idle < queued)
 		smtp_session_new(pool);
 	/* Jobs that lost their connection want a fresh one, even where others are idle. */
-	while (n_connections(pool) < pool->cap && pool->n_connecting < pool->again.n &&
+	while (n_connections(pool) < allowed(pool) && pool->n_connecting < pool->again.n &&
 	    (pool->proved || pool->n_connecting == 0))
 		smtp_session_new(pool);
 }

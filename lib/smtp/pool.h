@@ -65,6 +65,9 @@ struct smtp_limits {
 /* callbacks are copied.  NULL with err filled where the kernel or libcurl refuses. */
 struct smtp_engine *smtp_engine_new(const struct smtp_callbacks *callbacks, void *arg,
     struct err *err);
+/* At most so many connections with work at once in all pools together (0: no limit), but one in each
+ * pool that has jobs: no account waits for another to end. */
+void smtp_engine_limit(struct smtp_engine *engine, unsigned connections);
 /* Frees the engine; its pools must have been freed. */
 void smtp_engine_free(struct smtp_engine *engine);
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 from receive import body_for, read_message
 
@@ -20,12 +21,13 @@ def exists(name):
     return os.access(program(name), os.X_OK)
 
 
-def write_config(path, port=None, capture=False, more=""):
+def write_config(path, port=None, capture=False, connections=4, more=""):
     """One account, "main": to a server on this port, or into a Maildir in the spool."""
     where = (
         'transport = "capture";'
         if capture
-        else f'host = "127.0.0.1"; port = {port}; starttls = "never"; connections = 4;'
+        else f'host = "127.0.0.1"; port = {port}; starttls = "never"; '
+        f"connections = {connections};"
     )
     with open(path, "w") as file:
         file.write(
@@ -118,7 +120,8 @@ class Spool:
         return [name.split(".", 5)[5] for name in map(os.path.basename, self.files(state, *"***"))]
 
     def leftovers(self):
-        """What a last mailq-run should have tidied away."""
+        """What a last mailq-run should have tidied away.  A bucket of the future that never got its
+        name is not looked at before its time."""
         found = []
         failed = self.ids_in("failed")  # a retry by hand passes over who has it already
         for part in ("tmp", "cur", "partial"):
@@ -127,7 +130,9 @@ class Spool:
                     found.append(f"{part}/{name}")
         for state in ("waiting", "deferred", "held", "uncertain", "failed"):
             for file in self.files(state, ".*") + self.files(state, "*", ".*"):
-                found.append(os.path.relpath(file, self.path))
+                start = os.path.basename(file).split(".")[2:3]
+                if "~" in file or not start or float(start[0]) < time.time():
+                    found.append(os.path.relpath(file, self.path))
         return found + [os.path.basename(file) for file in self.files(".*.tmp")]
 
     def events(self):

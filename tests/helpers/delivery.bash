@@ -58,14 +58,23 @@ start_keeper() {
 }
 
 # start_script NAME VARIABLE [ARGUMENT...]: a scripted server (smtp_script.py), likewise; what it
-# sees is in NAME.log.
+# sees is in NAME.log.  Where many are wanted, launch them all first, then ask for their ports.
 start_script() {
-	local _name=$1 _variable=$2 _log=$BATS_TEST_TMPDIR/$1.log
+	local _name=$1 _variable=$2
 
 	shift 2
-	start_server "$_name" /usr/bin/python3 "$MAILQ_TOP/tests/helpers/smtp_script.py" "$@"
-	wait_for file_has "$_log" '^port' || return 1
-	printf -v "$_variable" %s "$(sed -n 's/^port //p' "$_log")"
+	launch_script "$_name" "$@"
+	script_port "$_name" "$_variable"
+}
+launch_script() { # NAME [ARGUMENT...]
+	local name=$1
+
+	shift
+	start_server "$name" /usr/bin/python3 "$MAILQ_TOP/tests/helpers/smtp_script.py" "$@"
+}
+script_port() { # NAME VARIABLE
+	wait_for file_has "$BATS_TEST_TMPDIR/$1.log" '^port' || return 1
+	printf -v "$2" %s "$(sed -n 's/^port //p' "$BATS_TEST_TMPDIR/$1.log")"
 }
 
 # said NAME: what a scripted server was told, and took, without what tells connections apart

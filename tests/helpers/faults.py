@@ -429,7 +429,7 @@ class DeliverSmtp(Deliver):
     def prepare_scenario(self):
         self.server = Server()
         self.config = write_config(
-            os.path.join(self.dir, "mailq.conf"), self.server.port, more=self.policy
+            os.path.join(self.dir, "mailq.conf"), self.server.port, connections=1, more=self.policy
         )
 
 
@@ -439,7 +439,7 @@ class DeliverMixed(DeliverSmtp):
     messages = {
         "sent": (["ok"], 1, 1),
         "put-off": (["dotlater"], 1, 1),
-        "in-part": (["ok", "later"], 2, 2),
+        "in-part": (["ok", "later"], 1, 2),
         "one-failed": (["ok", "never"], 1, 1),
         "failed": (["never"], 0, 0),
         "refused": (["dotnever"], 0, 0),
@@ -492,7 +492,7 @@ class Recover(DeliverMixed):
         case.faulted(["mailq-run", "-q"], act=how, at=self.dies_at)
         case.expect(was_killed(case.status), "the first runner did not die")
         left = case.spool.files("cur", "*", "*", "*")
-        case.expect(len(left) >= 3, f"the first runner has left only {left}")
+        case.expect(left, "the first runner has left nothing")
 
 
 class RecoverUncertain(Recover):

@@ -79,7 +79,7 @@ def check_line(one, envelope, data):
     for line in data.split(b"\r\n"):
         if len(line) > 998 or b"\n" in line or b"\r" in line or any(c > 127 for c in line):
             fault("%s: not a line for every server" % name, line)
-    if b"bcc" in data.lower().split(b"\r\n\r\n")[0]:
+    if re.search(rb"(?im)^(resent-)?bcc|bcc2?-\d", data):
         fault("%s: shows its Bcc" % name)
     parsed = email.message_from_bytes(data, policy=email.policy.default)
     if parsed.defects:
@@ -153,8 +153,9 @@ def expected(data):
     """header (with its line ends), body and the fields that mailq-add has to add"""
     data = re.sub(rb"\AFrom [^\n]*\n", b"", data)
     data = re.sub(rb"\r+\n", b"\n", data)
-    parts = re.split(rb"(?:^|(?<=\n))\n", data, maxsplit=1)
-    header, body = parts[0], parts[1] if len(parts) > 1 else b""
+    field = rb"[!-9;-~]+[ \t]*:[^\n]*(?:\n|\Z)(?:[ \t][^\n]*(?:\n|\Z))*"
+    header = re.match(rb"(?:" + field + rb")*", data)[0]
+    body = re.sub(rb"\A\n", b"", data[len(header):])
     header = header.replace(b"\r", b" ")
     if header and not header.endswith(b"\n"):
         header += b"\n"

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "base/buf.h"
@@ -72,6 +73,8 @@ server_start(struct server *s, const char *const *args)
 		exit(2);
 	}
 	if (s->pid == 0) {
+		/* A test that dies leaves no server behind. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(pipes[1], 1);
 		execv(argv[0], argv);
 		_exit(127);
@@ -134,7 +137,7 @@ play_before_dot(struct smtp_job *job, void *arg)
 
 	p = job->arg != NULL ? job->arg : p;
 	p->n_offers++;
-	return job == &p->jobs[p->refuse_offer - 1] && p->refuse_offer > 0 ? -1 : 0;
+	return p->refuse_offer > 0 && job == &p->jobs[p->refuse_offer - 1] ? -1 : 0;
 }
 
 UNIT_HELPER int

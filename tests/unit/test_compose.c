@@ -354,7 +354,7 @@ TEST(a_failing_sink)
 	}
 }
 
-/* ---- any bytes in every field ----------------------------------------------------------------- */
+/* ---- any bytes in every field --------------------------------------------------------------- */
 
 static unsigned int seed = 11;
 
@@ -371,13 +371,14 @@ random_text(struct buf *text, unsigned int max)
 {
 	static const char *const pieces[] = { "\r", "\n", "\r\n", "\t", "\x01", "\xff", " ", ":",
 		";", ",", "@", "<", ">", "\"", "\\", "=", "?", "=?", "?=", "--", ".", "\r\n.\r\n",
-		"From ", "ü", "日本", "😀", "Bcc: x@y", "a", "bcd", "word ", "\xc2\x85", "(", ")" };
+		"\xc2\x85", "From ", "Bcc: x@y", "a", "bcd", "a word ", "(", ")", "ü", "日本",
+		"😀" };
 	unsigned int n = number(max + 1), kind = number(4);
 
 	buf_clear(text);
 	for (unsigned int i = 0; i < n; i++) {
 		/* a quarter of the texts is harmless, or nothing would ever pass */
-		unsigned int from = kind == 0 ? 0 : kind == 1 ? 6 : 23;
+		unsigned int from = kind == 0 ? 0 : kind == 1 ? 6 : 23; /* "From " */
 
 		buf_adds(text,
 		    pieces[from + number((unsigned int)(sizeof pieces / sizeof *pieces) - from)]);

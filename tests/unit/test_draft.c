@@ -32,9 +32,13 @@ fresh_spool(void)
 static struct record
 a_record(const char *id)
 {
-	return (struct record){ .id = (char *)(uintptr_t)id, .account = (char *)"main",
-		.priority = 2, .sender = (char *)"a@example.com", .recipients = recipient,
-		.recipient_count = 1, .subject = (char *)"s" };
+	return (struct record){ .id = (char *)(uintptr_t)id,
+		.account = (char *)"main",
+		.priority = 2,
+		.sender = (char *)"a@example.com",
+		.recipients = recipient,
+		.recipient_count = 1,
+		.subject = (char *)"s" };
 }
 
 static int
@@ -44,8 +48,8 @@ add(struct draft *draft, const struct record *record, const char *text)
 	struct err err = ERR_INIT;
 
 	if (draft_message_begin(draft, record, &err) < 0 ||
-		draft_write(draft, text, strlen(text), &err) < 0 ||
-		draft_message_end(draft, &facts, &err) < 0) {
+	    draft_write(draft, text, strlen(text), &err) < 0 ||
+	    draft_message_end(draft, &facts, &err) < 0) {
 		CHECK(err.code != 0 && err.msg[0] != '\0');
 		return -1;
 	}

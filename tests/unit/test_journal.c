@@ -40,8 +40,8 @@ collect(const char *text, size_t len, const struct json *value, int64_t offset, 
 	struct lines *lines = arg;
 	const char *event = json_string(json_get(value, "event"));
 
-	snprintf(lines->events + strlen(lines->events), sizeof lines->events - strlen(lines->events),
-		"%s ", event != NULL ? event : "?");
+	snprintf(lines->events + strlen(lines->events),
+	    sizeof lines->events - strlen(lines->events), "%s ", event != NULL ? event : "?");
 	snprintf(lines->last, sizeof lines->last, "%.*s", (int)len, text);
 	lines->last_offset = offset;
 	return ++lines->count == lines->stop_at ? 42 : 0;
@@ -66,12 +66,26 @@ TEST(write_and_read)
 		{ "a@example.org", EVENT_SENT, 250, "2.1.5", "Ok" },
 		{ "b@example.org", EVENT_FAILED, 550, "", "No \"such\" user\r\nhere" },
 	};
-	const struct journal_entry entry = { .event = EVENT_DEFERRED, .id = "MSG-1",
-		.name = "2.1.000000.0.0.MSG-1", .lane = "main", .account = "main", .batch = "",
-		.attempt = 3, .from = "app@example.com", .subject = "Gr\xc3\xbc\xc3\x9f""e",
-		.message_id = "x@y", .server = "127.0.0.1:25", .created = 1,
-		.size = 4096, .due = INT64_C(1732170240123456), .reason = "later", .code = 451,
-		.enhanced = "4.7.1", .reply = "4.7.1 Greylisted", .recipients = recipients,
+	const struct journal_entry entry = { .event = EVENT_DEFERRED,
+		.id = "MSG-1",
+		.name = "2.1.000000.0.0.MSG-1",
+		.lane = "main",
+		.account = "main",
+		.batch = "",
+		.attempt = 3,
+		.from = "app@example.com",
+		.subject = "Gr\xc3\xbc\xc3\x9f"
+			   "e",
+		.message_id = "x@y",
+		.server = "127.0.0.1:25",
+		.created = 1,
+		.size = 4096,
+		.due = INT64_C(1732170240123456),
+		.reason = "later",
+		.code = 451,
+		.enhanced = "4.7.1",
+		.reply = "4.7.1 Greylisted",
+		.recipients = recipients,
 		.recipient_count = 2 };
 	int64_t code;
 	size_t bad = 99;
@@ -101,9 +115,9 @@ TEST(write_and_read)
 	CHECK_INT(code, 451);
 	CHECK_INT(json_length(json_get(line, "recipients")), 2);
 	CHECK_STR(json_string(json_get(json_at(json_get(line, "recipients"), 1), "reply")),
-		recipients[1].reply);
+	    recipients[1].reply);
 	CHECK_STR(json_string(json_get(json_at(json_get(line, "recipients"), 1), "outcome")),
-		"failed");
+	    "failed");
 	CHECK(json_get(json_at(json_get(line, "recipients"), 1), "enhanced") == NULL);
 	json_free(line);
 
@@ -118,9 +132,9 @@ TEST(write_and_read)
 /* The date that journal.c reckons for itself is the one that clock.c has from the C library. */
 TEST(instants_are_those_of_the_clock)
 {
-	static const int64_t seconds[] = { 1, 86399, 86400, 951782399, 951782400, 951868799, 951868800,
-		1709164799, 1709164800, 1709251200, 1735689599, 1735689600, 4102444799, 4107542400,
-		13574563200, 253402300799 };
+	static const int64_t seconds[] = { 1, 86399, 86400, 951782399, 951782400, 951868799,
+		951868800, 1709164799, 1709164800, 1709251200, 1735689599, 1735689600, 4102444799,
+		4107542400, 13574563200, 253402300799 };
 	AUTO_FD int dir = open_tmpdir();
 	AUTO_FD int fd = -1;
 	struct journal journal;
@@ -128,9 +142,9 @@ TEST(instants_are_those_of_the_clock)
 	CHECK_INT(journal_create(&journal, dir, "j2", "token", "test"), 0);
 	fd = openat(dir, "j2", O_RDONLY | O_CLOEXEC);
 	for (size_t i = 0; i < 4000; i++) {
-		int64_t instant = i < sizeof seconds / sizeof seconds[0]
-			? seconds[i] * USEC + 999999
-			: (int64_t)i * 3999971 * USEC / 10 + 7;
+		int64_t instant = i < sizeof seconds / sizeof seconds[0] ?
+		    seconds[i] * USEC + 999999 :
+		    (int64_t)i * 3999971 * USEC / 10 + 7;
 		struct journal_entry entry = { .event = EVENT_SENT, .due = instant, .attempt = -1 };
 		char want[CLOCK_TEXT_SIZE];
 		struct lines lines = { .stop_at = 1 };
@@ -227,8 +241,9 @@ TEST(long_lines)
 
 		memset(text, 'x', lengths[i]);
 		text[lengths[i]] = '\0';
-		buf_addf(&all, "{\"event\":\"a\",\"x\":\"%s\"}\n{\"event\":\"b\"}\n%s\n{\"event\":\"c\"}\n",
-			text, text);
+		buf_addf(&all,
+		    "{\"event\":\"a\",\"x\":\"%s\"}\n{\"event\":\"b\"}\n%s\n{\"event\":\"c\"}\n",
+		    text, text);
 		fd = file_of(all.s, all.len);
 		CHECK_INT(journal_read(fd, 0, collect, &lines, &bad), 0);
 		CHECK_STR(lines.events, "a b c ");
@@ -282,8 +297,11 @@ TEST(a_line_stays_below_its_maximum)
 	AUTO_FD int dir = open_tmpdir();
 	AUTO_FD int fd = -1;
 	struct journal journal;
-	struct journal_entry entry = { .event = EVENT_FAILED, .id = "x", .attempt = 1,
-		.recipients = recipients, .recipient_count = N };
+	struct journal_entry entry = { .event = EVENT_FAILED,
+		.id = "x",
+		.attempt = 1,
+		.recipients = recipients,
+		.recipient_count = N };
 	struct lines lines = { 0 };
 	struct stat st;
 
@@ -291,8 +309,8 @@ TEST(a_line_stays_below_its_maximum)
 	reply[99999] = '\0';
 	entry.reason = entry.reply = entry.subject = reply;
 	for (size_t i = 0; i < N; i++)
-		recipients[i] = (struct recipient_outcome){ "someone@example.org", EVENT_FAILED, 550,
-			"5.1.1", reply };
+		recipients[i] = (struct recipient_outcome){ "someone@example.org", EVENT_FAILED,
+			550, "5.1.1", reply };
 	CHECK_INT(journal_create(&journal, dir, "j4", "token", "test"), 0);
 	journal_add(&journal, &entry);
 	CHECK_INT(journal_sync(&journal), 0);

@@ -62,8 +62,11 @@ TEST(decode_refuses)
 
 TEST(message_names)
 {
-	const struct message_name name = { .priority = 2, .due = INT64_C(1732170240123456),
-		.attempts = 3, .offset = 418923, .id = "MSG-101" };
+	const struct message_name name = { .priority = 2,
+		.due = INT64_C(1732170240123456),
+		.attempts = 3,
+		.offset = 418923,
+		.id = "MSG-101" };
 	struct message_name parsed;
 	char text[NAME_SIZE];
 
@@ -79,8 +82,11 @@ TEST(message_names)
 
 TEST(the_longest_message_name_is_a_file_name)
 {
-	struct message_name name = { .priority = PRIORITY_MAX, .due = INT64_MAX - USEC * 2,
-		.attempts = ATTEMPTS_MAX, .offset = INT64_MAX }, parsed;
+	struct message_name name = { .priority = PRIORITY_MAX,
+		.due = INT64_MAX - USEC * 2,
+		.attempts = ATTEMPTS_MAX,
+		.offset = INT64_MAX },
+			    parsed;
 	char text[NAME_SIZE];
 
 	memset(name.id, 'x', ID_TEXT_MAX);
@@ -103,11 +109,12 @@ TEST(an_id_may_have_dots)
 
 TEST(message_name_parse_refuses)
 {
-	static const char *const rows[] = { "", "2", "2.1.000000.0.0", "2.1.000000.0.0.", "4.1.000000.0.0.a",
-		"-1.1.000000.0.0.a", "2.1.00000.0.0.a", "2.1.0000000.0.0.a", "2.x.000000.0.0.a",
-		"2.1.000000.100000.0.a", "2.1.000000.0.-1.a", "2.1.000000.0.0..a", "2.1.000000.0.0.a/b",
-		".2.1.000000.0.0.a", "2.99999999999999999999.000000.0.0.a", "2.1.000000.0.0.%2",
-		"2..000000.0.0.a", "2.1.000000..0.a", " 2.1.000000.0.0.a", "mailq-spool",
+	static const char *const rows[] = { "", "2", "2.1.000000.0.0", "2.1.000000.0.0.",
+		"4.1.000000.0.0.a", "-1.1.000000.0.0.a", "2.1.00000.0.0.a", "2.1.0000000.0.0.a",
+		"2.x.000000.0.0.a", "2.1.000000.100000.0.a", "2.1.000000.0.-1.a",
+		"2.1.000000.0.0..a", "2.1.000000.0.0.a/b", ".2.1.000000.0.0.a",
+		"2.99999999999999999999.000000.0.0.a", "2.1.000000.0.0.%2", "2..000000.0.0.a",
+		"2.1.000000..0.a", " 2.1.000000.0.0.a", "mailq-spool",
 		"2.1.000000.0.99999999999999999999.a" };
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -133,8 +140,9 @@ TEST(an_id_that_is_too_long_is_refused)
 
 TEST(order)
 {
-	static const char *const sorted[] = { "0.9.000000.0.0.a", "2.1.000000.5.7.z", "2.1.000001.0.0.a",
-		"2.1.000001.0.3.a", "2.1.000001.0.3.b", "2.2.000000.0.0.a", "3.1.000000.0.0.a" };
+	static const char *const sorted[] = { "0.9.000000.0.0.a", "2.1.000000.5.7.z",
+		"2.1.000001.0.0.a", "2.1.000001.0.3.a", "2.1.000001.0.3.b", "2.2.000000.0.0.a",
+		"3.1.000000.0.0.a" };
 	size_t n = sizeof sorted / sizeof sorted[0];
 
 	for (size_t i = 0; i < n; i++) {
@@ -163,7 +171,7 @@ TEST(bucket_names)
 		{ "0.0", 0, 0, "", false },
 		{ "2.1732170240.1", 2, 1732170240, "1", false },
 		{ "2.1732170240.1732170240.123456.abcdefgh", 2, 1732170240,
-			"1732170240.123456.abcdefgh", false },
+		    "1732170240.123456.abcdefgh", false },
 		{ ".3.7.1.000001.0aaaaaaa", 3, 7, "1.000001.0aaaaaaa", true },
 	};
 
@@ -183,8 +191,8 @@ TEST(bucket_names)
 
 TEST(bucket_name_parse_refuses)
 {
-	static const char *const rows[] = { "", ".", "2", "4.1", "2.x", "2.1.UPPER", "2.1.a/b", "2.1.a b",
-		"..2.1", "2.-1", "2.99999999999999999999", "lost+found",
+	static const char *const rows[] = { "", ".", "2", "4.1", "2.x", "2.1.UPPER", "2.1.a/b",
+		"2.1.a b", "..2.1", "2.-1", "2.99999999999999999999", "lost+found",
 		"2.1.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -224,7 +232,8 @@ TEST(lanes)
 
 TEST(lane_parse_refuses)
 {
-	static const char *const rows[] = { "", ".", "a,", ",b", "a,b,c", "a/b", "a b", "%2", ".~x" };
+	static const char *const rows[] = { "", ".", "a,", ",b", "a,b,c", "a/b", "a b", "%2",
+		".~x" };
 	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1], long_name[LANE_PART_MAX + 2];
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

@@ -17,7 +17,8 @@ full_record(void)
 		.sender = (char *)"app@example.com",
 		.recipients = two_recipients,
 		.recipient_count = 2,
-		.subject = (char *)"Gr\xc3\xbc\xc3\x9f""e: and a colon",
+		.subject = (char *)"Gr\xc3\xbc\xc3\x9f"
+				   "e: and a colon",
 		.from = (char *)"app@example.com",
 		.message_id = (char *)"x@y",
 		.dsn_ret = (char *)"HDRS",
@@ -31,7 +32,8 @@ full_record(void)
 static void
 pack(struct record *record, struct buf *out, uint64_t length)
 {
-	struct text_facts facts = { .length = length, .checksum = 0x123456789abcdef0u,
+	struct text_facts facts = { .length = length,
+		.checksum = 0x123456789abcdef0u,
 		.eight_bit = true };
 	char line[RECORD_FIRST_LINE + 1];
 	struct err err = ERR_INIT;
@@ -79,8 +81,14 @@ TEST(pack_and_unpack)
 TEST(what_is_absent_stays_absent)
 {
 	AUTO_BUF struct buf out = BUF_INIT(RECORD_MAX);
-	struct record record = { .id = (char *)"x", .created = 1, .account = (char *)"default", .priority = 2,
-		.sender = (char *)"", .recipients = two_recipients, .recipient_count = 1 }, got;
+	struct record record = { .id = (char *)"x",
+		.created = 1,
+		.account = (char *)"default",
+		.priority = 2,
+		.sender = (char *)"",
+		.recipients = two_recipients,
+		.recipient_count = 1 },
+		      got;
 
 	pack(&record, &out, 1);
 	CHECK_INT(record_unpack(out.s, out.len, &got, NULL), 0);
@@ -95,11 +103,11 @@ TEST(what_is_absent_stays_absent)
 
 TEST(no_field_can_make_a_line_of_its_own)
 {
-	static const size_t members[] = { offsetof(struct record, id), offsetof(struct record, account),
-		offsetof(struct record, batch), offsetof(struct record, sender),
-		offsetof(struct record, subject), offsetof(struct record, from),
-		offsetof(struct record, message_id), offsetof(struct record, source),
-		offsetof(struct record, dsn_notify) };
+	static const size_t members[] = { offsetof(struct record, id),
+		offsetof(struct record, account), offsetof(struct record, batch),
+		offsetof(struct record, sender), offsetof(struct record, subject),
+		offsetof(struct record, from), offsetof(struct record, message_id),
+		offsetof(struct record, source), offsetof(struct record, dsn_notify) };
 	static char evil[] = "x\nrecipient: evil@example.org", cr[] = "x\r";
 	char *evil_recipient[] = { evil };
 
@@ -175,10 +183,14 @@ TEST(what_a_record_must_have)
 	static const struct {
 		const char *name, *body;
 	} rows[] = {
-		{ "no id", "created: 1.000000\naccount: a\nsender: s\npriority: 2\nrecipient: r\n\n" },
-		{ "no account", "id: i\ncreated: 1.000000\nsender: s\npriority: 2\nrecipient: r\n\n" },
-		{ "no sender", "id: i\ncreated: 1.000000\naccount: a\npriority: 2\nrecipient: r\n\n" },
-		{ "no recipient", "id: i\ncreated: 1.000000\naccount: a\nsender: s\npriority: 2\n\n" },
+		{ "no id",
+		    "created: 1.000000\naccount: a\nsender: s\npriority: 2\nrecipient: r\n\n" },
+		{ "no account",
+		    "id: i\ncreated: 1.000000\nsender: s\npriority: 2\nrecipient: r\n\n" },
+		{ "no sender",
+		    "id: i\ncreated: 1.000000\naccount: a\npriority: 2\nrecipient: r\n\n" },
+		{ "no recipient",
+		    "id: i\ncreated: 1.000000\naccount: a\nsender: s\npriority: 2\n\n" },
 		{ "priority", "id: i\naccount: a\nsender: s\npriority: 4\nrecipient: r\n\n" },
 		{ "created", "id: i\ncreated: yesterday\naccount: a\nsender: s\nrecipient: r\n\n" },
 		{ "no colon", "id: i\naccount: a\nsender: s\nrecipient: r\nfoo\n\n" },
@@ -203,8 +215,9 @@ TEST(what_a_record_must_have)
 
 TEST(unknown_keys_are_left_alone)
 {
-	const char *body = "id: i\nfuture: value: with colon\ncreated: 1.000000\naccount: a\nsender: \n"
-			   "priority: 0\nrecipient: r\n\n";
+	const char *body =
+	    "id: i\nfuture: value: with colon\ncreated: 1.000000\naccount: a\nsender: \n"
+	    "priority: 0\nrecipient: r\n\n";
 	AUTO_BUF struct buf out = BUF_INIT(RECORD_MAX);
 	struct text_facts facts = { .length = 1 };
 	char line[RECORD_FIRST_LINE + 1];
