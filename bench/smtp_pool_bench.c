@@ -3,6 +3,7 @@
  *
  *	smtp_pool_bench HOST PORT [COUNT [SIZE [CONNECTIONS [MESSAGES-A-CONNECTION]]]]
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,7 +136,8 @@ main(int argc, char **argv)
 	struct bench b = { .count = argument(argc, argv, 3, 20000),
 		.size = argument(argc, argv, 4, 4096) };
 	struct smtp_params params = { .host = argc > 1 ? argv[1] : "127.0.0.1",
-		.port = (uint16_t)argument(argc, argv, 2, 25), .tls = SMTP_TLS_TRY,
+		.port = (uint16_t)argument(argc, argv, 2, 25),
+		.tls = SMTP_TLS_TRY,
 		.no_verify = true };
 	struct smtp_limits limits = { .connections = (unsigned)argument(argc, argv, 5, 10),
 		.messages = (unsigned)argument(argc, argv, 6, 100) };
@@ -146,6 +148,7 @@ main(int argc, char **argv)
 	int64_t start;
 	double wall, cpu;
 
+	signal(SIGPIPE, SIG_IGN);
 	b.fd = make_content(b.size);
 	engine = smtp_engine_new(&callbacks, &b, &err);
 	if (engine == NULL || b.fd < 0)

@@ -110,14 +110,15 @@ int
 add_flags(struct add_queue *q, const struct add_options *o)
 {
 	AUTO_MESSAGE struct mail_message message = MAIL_MESSAGE_INIT;
-	struct record more = { .dsn_notify = o->notify, .dsn_ret = (char *)o->ret };
+	struct record more = { .dsn_notify = o->notify, .dsn_ret = (char *)o->ret, .envid = (char *)o->envid };
 	struct mail_delivery delivery;
 	struct err err = ERR_INIT;
 
 	if (o->body == NULL && o->body_file == NULL && isatty(STDIN_FILENO))
 		return program_misuse(&add_program,
 		    "no body; expected --body, --body-file or a text on standard input");
-	if (add_options_delivery(o, &delivery, &err) < 0 || fill(&message, q->settings, o, &err) < 0 ||
+	if (add_options_delivery(o, &delivery, &err) < 0 ||
+	    fill(&message, q->settings, o, &err) < 0 ||
 	    add_queue_message(q, &message, &delivery, &more, &err) < 0 ||
 	    add_queue_commit(q, &err) < 0)
 		return err_print(&err);

@@ -22,11 +22,11 @@
 struct input {
 	struct add_queue *q;
 	const struct add_options *options;
-	const char *name;     /* of the file; NULL: standard input */
-	uint64_t line;	      /* of the message at hand */
-	uint64_t index;	      /* its number */
-	uint64_t pending;     /* line of the first message that is not committed */
-	uint64_t drafting;    /* line of the first of those that no commit has begun with */
+	const char *name;	  /* of the file; NULL: standard input */
+	uint64_t line;		  /* of the message at hand */
+	uint64_t index;		  /* its number */
+	uint64_t pending;	  /* line of the first message that is not committed */
+	uint64_t drafting;	  /* line of the first of those that no commit has begun with */
 	char *warned[WARNED_MAX]; /* unknown fields that were told of */
 	size_t warned_count;
 	int code; /* the exit status so far */
@@ -251,6 +251,23 @@ feed(struct input *in, int fd, struct json_stream *stream)
 	}
 }
 
+/* The spool is at fault: tells what of the input is queued all the same, and from where on it is
+ * not. */
+static void
+abandon(struct input *in)
+{
+	bool committing = add_queue_is_committing(in->q);
+	struct err err = ERR_INIT;
+
+	if (add_queue_abandon(in->q, &err) < 0)
+		err_print(&err);
+	else if (committing)
+		in->pending = in->drafting;
+	if (in->pending > 0)
+		log_error("%s%swhat begins at line %" PRIu64 " or later is not queued",
+		    in->name != NULL ? in->name : "", in->name != NULL ? ": " : "", in->pending);
+}
+
 /* Reads one input; -1 where the spool is at fault and nothing more can be done. */
 static int
 read_file(struct input *in, const char *name)
@@ -280,9 +297,8 @@ read_file(struct input *in, const char *name)
 		in->code = err_print(&err);
 		result = -1;
 	}
-	if (result < 0 && in->pending > 0)
-		log_error("%s%swhat begins at line %" PRIu64 " or later is not queued",
-		    in->name != NULL ? in->name : "", in->name != NULL ? ": " : "", in->pending);
+	if (result < 0)
+		abandon(in);
 	return result;
 }
 
@@ -295,7 +311,8 @@ add_json(struct add_queue *q, const struct add_options *o, const struct opt_rest
 	struct err err = ERR_INIT;
 
 	/* What holds for all is checked before the first. */
-	if (add_options_delivery(o, &delivery, &err) < 0 || add_record(q->settings, &delivery, &record, &err) < 0)
+	if (add_options_delivery(o, &delivery, &err) < 0 ||
+	    add_record(q->settings, &delivery, &record, &err) < 0)
 		return err_print(&err);
 	if (o->json_file != NULL && read_file(&in, o->json_file) < 0)
 		return in.code;

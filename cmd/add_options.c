@@ -25,8 +25,8 @@ take_mode(void *options, const char *arg, struct err *err)
 	case 's':
 	case 'a':
 		return err_set(err, EX_USAGE,
-		    "SMTP on standard input is not spoken here; hand over one message and -t, or its "
-		    "recipients");
+		    "SMTP on standard input is not spoken here; hand over one message and "
+		    "-t, or its recipients");
 	case 'd':
 	case 'D':
 		return err_set(err, EX_USAGE, "this is no daemon; mailq-run delivers");
@@ -64,8 +64,8 @@ take_run(void *options, const char *arg, struct err *err)
 
 	if (arg != NULL)
 		return err_set(err, EX_USAGE,
-		    "only -q alone is known (all that is due); mailq-run has --id and --account, and a "
-		    "timer calls it");
+		    "only -q alone is known (all that is due); mailq-run has --id and "
+		    "--account, and a timer calls it");
 	o->mode = ADD_RUN;
 	return 0;
 }
@@ -96,9 +96,10 @@ take_notify(void *options, const char *arg, struct err *err)
 
 		if ((never && len != strlen(arg)) ||
 		    (!never && !word_is(word, len, "success") && !word_is(word, len, "failure") &&
-		     !word_is(word, len, "delay")))
+			!word_is(word, len, "delay")))
 			return err_set(err, EX_USAGE,
-			    "\"%s\" is neither \"never\" nor a list of success, failure, delay", arg);
+			    "\"%s\" is neither \"never\" nor a list of success, failure, delay",
+			    arg);
 		if (word[len] == '\0')
 			break;
 		word += len + 1;
@@ -107,6 +108,22 @@ take_notify(void *options, const char *arg, struct err *err)
 	o->notify = xstrdup(arg);
 	for (char *p = o->notify; *p != '\0'; p++)
 		*p = (char)toupper((unsigned char)*p);
+	return 0;
+}
+
+static int
+take_envid(void *options, const char *arg, struct err *err)
+{
+	struct add_options *o = options;
+	size_t n = strlen(arg);
+
+	for (const char *p = arg; *p != '\0'; p++)
+		if (*p <= ' ' || *p > '~')
+			return err_set(err, EX_USAGE, "\"%.100s\" has a character that is not printable ASCII",
+			    arg);
+	if (n == 0 || n > 100)
+		return err_set(err, EX_USAGE, "expected 1 to 100 characters, found %zu", n);
+	o->envid = arg;
 	return 0;
 }
 
@@ -156,12 +173,13 @@ take_time(void *options, const char *arg, struct err *err)
 
 	if (clock_parse(arg, clock_now(), &o->due) < 0)
 		return err_set(err, EX_USAGE,
-		    "\"%s\" is not a time; expected \"18:30\", \"+2h\", \"2026-11-21T08:00\" or Unix "
-		    "seconds",
+		    "\"%s\" is not a time; expected \"18:30\", \"+2h\", "
+		    "\"2026-11-21T08:00\" or Unix seconds",
 		    arg);
 	return 0;
 }
 
+/* clang-format off */
 #define O(member) OPT_AT(struct add_options, member)
 
 #define GENERAL_OPTIONS                                                                         \
@@ -192,13 +210,14 @@ take_time(void *options, const char *arg, struct err *err)
 	  .call = take_notify },                                                                  \
 	{ .letter = 'R', .arg = "RETURN", .help = "what such a report holds: full or hdrs",      \
 	  OPT_CALL, .call = take_ret },                                                           \
+	{ .letter = 'V', .arg = "ENVID", .help = "the name of the message in such a report",     \
+	  OPT_CALL, .call = take_envid },                                                         \
 	{ .letter = 'o', .arg = "OPTION", .help = "-oi is -i; any other is ignored", OPT_CALL,   \
 	  .call = take_o },                                                                       \
 	{ .letter = 'b', .arg = "MODE", .help = "-bm is the default, -bp shows the queue",       \
 	  OPT_CALL, .call = take_mode },                                                          \
 	/* Given by callers, and without a meaning here. */                                       \
 	{ .letter = 'B', .arg = "TYPE", .kind = OPT_STRING, O(ignored_text) },                    \
-	{ .letter = 'V', .arg = "ENVID", .kind = OPT_STRING, O(ignored_text) },                   \
 	{ .letter = 'L', .arg = "TAG", .kind = OPT_STRING, O(ignored_text) },                     \
 	{ .letter = 'O', .arg = "OPTION", .kind = OPT_STRING, O(ignored_text) },                  \
 	{ .letter = 'X', .arg = "FILE", .kind = OPT_STRING, O(ignored_text) }
@@ -246,6 +265,8 @@ static const struct opt sendmail_table[] = {
 	  OPT_AT(struct opt_common, verbose) },
 };
 
+/* clang-format on */
+
 const struct opt_program add_program = {
 	.name = "mailq-add",
 	.synopsis = "[OPTION...] RECIPIENT... <MESSAGE\n"
@@ -276,10 +297,14 @@ message_flag(const struct add_options *o)
 		bool given;
 		const char *name;
 	} flags[] = {
-		{ o->to.n > 0, "--to" },	   { o->cc.n > 0, "--cc" },
-		{ o->bcc.n > 0, "--bcc" },	   { o->subject != NULL, "--subject" },
-		{ o->body != NULL, "--body" },	   { o->body_file != NULL, "--body-file" },
-		{ o->html, "--html" },		   { o->attach.n > 0, "--attach" },
+		{ o->to.n > 0, "--to" },
+		{ o->cc.n > 0, "--cc" },
+		{ o->bcc.n > 0, "--bcc" },
+		{ o->subject != NULL, "--subject" },
+		{ o->body != NULL, "--body" },
+		{ o->body_file != NULL, "--body-file" },
+		{ o->html, "--html" },
+		{ o->attach.n > 0, "--attach" },
 		{ o->headers.n > 0, "--header" },
 	};
 
@@ -293,7 +318,8 @@ static int
 check_flags(const struct add_options *o, const struct opt_rest *rest)
 {
 	if (o->from_header)
-		return program_misuse(&add_program, "-t reads a whole message; it does not go with %s",
+		return program_misuse(&add_program,
+		    "-t reads a whole message; it does not go with %s",
 		    message_flag(o) != NULL ? message_flag(o) : "--from");
 	if (rest->argc > 0)
 		return program_misuse(&add_program,
@@ -329,8 +355,7 @@ check_json(const struct add_options *o)
 }
 
 int
-add_options_check(const struct add_options *o, const struct opt_rest *rest,
-    enum add_form *ret_form)
+add_options_check(const struct add_options *o, const struct opt_rest *rest, enum add_form *ret_form)
 {
 	enum add_form form = (enum add_form)o->mode;
 	const struct opt_program *program = o->as_sendmail ? &add_sendmail_program : &add_program;

@@ -29,6 +29,7 @@ struct add_options {
 	bool from_header;      /* -t */
 	int mode;	       /* enum add_form by -b, -q and -I, else ADD_RAW */
 	char *notify;	       /* -N, in upper case; NULL: not given (RFC 3461 section 4.1) */
+	const char *envid;     /* -V: of at most 100 printable characters (section 4.4), or NULL */
 	const char *ret;       /* -R: "FULL", "HDRS" or NULL (section 4.3) */
 
 	/* A message from flags. */
@@ -44,14 +45,17 @@ struct add_options {
 
 	/* How any of them goes out. */
 	const char *id, *account, *batch;
-	int priority;	/* 0..3; -1: not given */
-	int64_t due;	/* an instant; 0: at once */
+	int priority; /* 0..3; -1: not given */
+	int64_t due;  /* an instant; 0: at once */
 
 	bool ignored; /* what a flag that changes nothing is kept in */
 	const char *ignored_text;
 };
 
-#define ADD_OPTIONS_INIT { .mode = ADD_RAW, .priority = -1 }
+#define ADD_OPTIONS_INIT                                                                           \
+	{                                                                                          \
+		.mode = ADD_RAW, .priority = -1                                                    \
+	}
 
 extern const struct opt_program add_program;
 extern const struct opt_program add_sendmail_program;

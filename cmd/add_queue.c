@@ -32,10 +32,7 @@ add_queue_open(struct add_queue *q, const struct settings *settings, struct spoo
 void
 add_queue_close(struct add_queue *q)
 {
-	if (q->committing != NULL)
-		sigprocmask(SIG_SETMASK, &q->signals, NULL);
-	draft_end(&q->committing);
-	draft_end(&q->draft);
+	add_queue_abandon(q, NULL);
 	if (q->magic != NULL)
 		mail_magic_free(q->magic);
 	q->magic = NULL;
@@ -52,7 +49,8 @@ add_account(const struct settings *settings, const char *name, struct err *err)
 	if (settings_resolve(settings, name, &account, 1, NULL) > 0)
 		return account;
 	for (size_t i = 0; i < settings_n_accounts(settings); i++)
-		if (buf_addf(&known, "%s%s", i > 0 ? ", " : "", settings_account_at(settings, i)->id) < 0)
+		if (buf_addf(&known, "%s%s", i > 0 ? ", " : "",
+			settings_account_at(settings, i)->id) < 0)
 			break;
 	err_set(err, EX_DATAERR, "account_id: no account \"%.100s\" (known: %s)", name, known.s);
 	return NULL;
@@ -110,7 +108,8 @@ write_text(void *arg, const void *bytes, size_t n)
 	q->size += n;
 	if (q->size > max) {
 		err_set(&q->sink_err, EX_DATAERR,
-		    "the message is larger than %s (queue.max_message_size)", num_size_text(max, text));
+		    "the message is larger than %s (queue.max_message_size)",
+		    num_size_text(max, text));
 		errno = EFBIG;
 		return -1;
 	}
@@ -193,6 +192,7 @@ add_queue_message(struct add_queue *q, const struct mail_message *message,
 	record.source = (char *)q->source;
 	record.dsn_notify = more->dsn_notify;
 	record.dsn_ret = more->dsn_ret;
+	record.envid = more->envid;
 	record.expires = more->expires;
 	if (message->attachment_count > 0 && q->magic == NULL)
 		q->magic = mail_magic_new();
@@ -218,8 +218,13 @@ add_queue_count(const struct add_queue *q)
 bool
 add_queue_is_full(const struct add_queue *q)
 {
-	return q->draft != NULL &&
-	    (draft_count(q->draft) >= q->turn || draft_is_full(q->draft));
+	return q->draft != NULL && (draft_count(q->draft) >= q->turn || draft_is_full(q->draft));
+}
+
+bool
+add_queue_is_committing(const struct add_queue *q)
+{
+	return q->committing != NULL;
 }
 
 static int
@@ -231,21 +236,25 @@ tell(const struct add_queue *q, const struct draft *draft, struct err *err)
 	return q->each(q->arg, NULL, DRAFT_OPEN, err);
 }
 
+/* Tells a draft whose commit had this result, and ends it. */
+static int
+conclude(struct add_queue *q, struct draft **draft, int result, struct err *err)
+{
+	if (result == 0)
+		result = tell(q, *draft, err);
+	if (result < 0)
+		q->broken = true;
+	draft_end(draft);
+	return result;
+}
+
 /* Waits for what is being committed in the thread, and tells it. */
 static int
 finish_turn(struct add_queue *q, struct err *err)
 {
-	int result;
-
 	if (q->committing == NULL)
 		return 0;
-	result = draft_commit_end(q->committing, err);
-	if (result == 0)
-		result = tell(q, q->committing, err);
-	if (result < 0)
-		q->broken = true;
-	draft_end(&q->committing);
-	return result;
+	return conclude(q, &q->committing, draft_commit_end(q->committing, err), err);
 }
 
 static void
@@ -263,12 +272,15 @@ block_signals(sigset_t *ret_before)
 int
 add_queue_turn(struct add_queue *q, struct err *err)
 {
+	int result;
+
 	if (q->committing == NULL)
 		block_signals(&q->signals);
-	else if (finish_turn(q, err) < 0)
-		return -1;
+	result = finish_turn(q, err);
 	/* A signal that came meanwhile ends the program here, where all that is committed is told. */
 	sigprocmask(SIG_SETMASK, &q->signals, NULL);
+	if (result < 0)
+		return -1;
 	block_signals(&q->signals);
 	q->committing = q->draft;
 	q->draft = NULL;
@@ -286,12 +298,22 @@ add_queue_commit(struct add_queue *q, struct err *err)
 	if (q->committing == NULL)
 		block_signals(&q->signals);
 	result = finish_turn(q, err);
-	if (result == 0 && q->draft != NULL) {
-		q->committing = q->draft;
-		q->draft = NULL;
-		draft_commit_begin(q->committing);
-		result = finish_turn(q, err);
-	}
+	if (result == 0 && q->draft != NULL)
+		result = conclude(q, &q->draft, draft_commit(q->draft, err), err);
 	sigprocmask(SIG_SETMASK, &q->signals, NULL);
+	return result;
+}
+
+int
+add_queue_abandon(struct add_queue *q, struct err *err)
+{
+	int result = 0;
+
+	/* In this order, as a draft is rolled back in directories that the thread works in. */
+	if (q->committing != NULL) {
+		result = finish_turn(q, err);
+		sigprocmask(SIG_SETMASK, &q->signals, NULL);
+	}
+	draft_end(&q->draft);
 	return result;
 }

@@ -10,7 +10,7 @@
  *	add_queue_close(&q)
  *
  * A fault of one message leaves the others be.  A fault of the spool does not: then q->broken is
- * true, and all since the last commit is lost.
+ * true, and all that no commit has begun with is lost.
  */
 #ifndef CMD_ADD_QUEUE_H
 #define CMD_ADD_QUEUE_H
@@ -45,21 +45,21 @@ struct add_queue {
 	struct mail_magic *magic;
 	struct err sink_err; /* why the sink failed; code 0: it did not */
 	uint64_t size;	     /* of the text of the message under way */
-	size_t turn;	  /* how many are committed next in the thread */
-	sigset_t signals; /* as they were before a commit began */
+	size_t turn;	     /* how many are committed next in the thread */
+	sigset_t signals;    /* as they were before a commit began */
 	bool broken;
 };
 
 /* Borrows all it is given; nothing is opened or made yet. */
 void add_queue_open(struct add_queue *q, const struct settings *settings, struct spool *spool,
     const char *source, add_queue_fn *each, void *arg);
-/* Rolls back what is not committed. */
+/* add_queue_abandon, and frees. */
 void add_queue_close(struct add_queue *q);
 
 /* The account that a message's name stands for (NULL: the default).  NULL with EX_DATAERR where
  * there is none of this name; the message lists those that there are. */
-const struct account *add_account(const struct settings *settings, const char *name,
-    struct err *err);
+const struct account *
+add_account(const struct settings *settings, const char *name, struct err *err);
 
 /* What goes into every record alike: account (checked), batch, priority, due, id.  Strings are
  * borrowed from delivery. */
@@ -89,10 +89,14 @@ int add_queue_drop(struct add_queue *q, struct err *err);
 /* How many messages wait for the commit, and whether it is time for it. */
 size_t add_queue_count(const struct add_queue *q);
 bool add_queue_is_full(const struct add_queue *q);
+/* True while a turn's commit is not told yet. */
+bool add_queue_is_committing(const struct add_queue *q);
 /* Begins to make them durable while further ones are taken; tells those of the time before. */
 int add_queue_turn(struct add_queue *q, struct err *err);
-/* Makes all of them durable and tells each.  Signals that end a program wait until it is done: what is
- * committed is also told. */
+/* Makes all of them durable and tells each.  Signals that end a program wait until it is done: what
+ * is committed is also told. */
 int add_queue_commit(struct add_queue *q, struct err *err);
+/* Rolls back what no commit has begun with; what a turn has begun to commit is still told. */
+int add_queue_abandon(struct add_queue *q, struct err *err);
 
 #endif

@@ -38,8 +38,8 @@ find_sender(const struct settings *settings, const struct add_options *o,
 		if (o->sender != NULL)
 			sender->addr[0] = '\0';
 	} else {
-		if (mail_address_parse(o->sender, strlen(o->sender), add_domain(settings), 0, sender,
-			err) < 0)
+		if (mail_address_parse(o->sender, strlen(o->sender), add_domain(settings), 0,
+			sender, err) < 0)
 			return err_prefix(err, "-f");
 		mail_address_copy(author, sender);
 	}
@@ -137,7 +137,8 @@ enqueue(struct add_queue *q, const struct add_options *o, const struct opt_rest 
 	struct text_facts facts = { 0 };
 	struct record record;
 
-	if (add_options_delivery(o, &delivery, err) < 0 || add_record(q->settings, &delivery, &record, err) < 0)
+	if (add_options_delivery(o, &delivery, err) < 0 ||
+	    add_record(q->settings, &delivery, &record, err) < 0)
 		return -1;
 	if (read_header(raw, chunk, err) < 0)
 		return -1;
@@ -150,6 +151,7 @@ enqueue(struct add_queue *q, const struct add_options *o, const struct opt_rest 
 	record.message_id = message_id = add_bare_id(info->message_id);
 	record.dsn_notify = o->notify;
 	record.dsn_ret = (char *)o->ret;
+	record.envid = (char *)o->envid;
 	record.source = (char *)q->source;
 	if (add_queue_begin(q, &record, err) < 0)
 		return -1;

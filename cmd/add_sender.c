@@ -59,7 +59,8 @@ full_name(const struct passwd *user)
 		size_t start = name.len;
 		bool login = user->pw_gecos[i] == '&';
 
-		if ((login ? buf_adds(&name, user->pw_name) : buf_addc(&name, user->pw_gecos[i])) < 0)
+		if ((login ? buf_adds(&name, user->pw_name) : buf_addc(&name, user->pw_gecos[i])) <
+		    0)
 			return NULL;
 		if (login)
 			name.s[start] = (char)toupper((unsigned char)name.s[start]);
@@ -83,7 +84,8 @@ add_sender_default(const struct settings *settings, const char *account,
 	if ((user != NULL ? buf_adds(&address, user->pw_name) :
 			    buf_addf(&address, "uid%u", (unsigned int)getuid())) < 0)
 		return err_set(err, EX_CONFIG, "the user's name is too long for an address");
-	if (mail_address_parse(address.s, address.len, add_domain(settings), 0, ret_address, err) < 0)
+	if (mail_address_parse(address.s, address.len, add_domain(settings), 0, ret_address, err) <
+	    0)
 		return err_prefix(err, "the user's own address");
 	if (user != NULL)
 		ret_address->name = full_name(user);

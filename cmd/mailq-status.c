@@ -53,7 +53,7 @@ static const struct opt options_table[] = {
 	    .help = "the lines before an outcome too",
 	    .kind = OPT_FLAG,
 	    S(full),
-	    .only = "log" },
+	    .only = "log show" },
 	{ .name = "repair",
 	    .help = "move damaged messages to corrupt/, tidy up after the dead",
 	    .kind = OPT_FLAG,

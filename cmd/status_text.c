@@ -179,11 +179,11 @@ status_outcome(const struct json *line, bool with_recipients)
 	} else if (until != 0) {
 		put_member(": account ", line, "account");
 	}
-	if (json_get(line, "code") != NULL || json_get(line, "reply") != NULL) {
+	if (json_get(line, "reason") != NULL) {
+		put_member(": ", line, "reason");
+	} else if (json_get(line, "code") != NULL || json_get(line, "reply") != NULL) {
 		putchar(':');
 		put_reply(line);
-	} else {
-		put_member(": ", line, "reason");
 	}
 	put_member("; then: ", line, "then");
 	if (due != 0)

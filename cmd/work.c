@@ -168,6 +168,16 @@ flags_of(const struct work *work)
 	return flags;
 }
 
+/* Reports that were asked for name the message: as its sender does, else by our id, where that is
+ * short enough (RFC 3461 section 4.4). */
+static const char *
+envid_of(const struct record *record)
+{
+	if (record->envid != NULL)
+		return record->envid;
+	return record->dsn_notify != NULL && strlen(record->id) <= 100 ? record->id : NULL;
+}
+
 enum plan
 work_prepare(struct work *work)
 {
@@ -191,7 +201,7 @@ work_prepare(struct work *work)
 		.recipients = work->recipients,
 		.n_recipients = claim->record.recipient_count,
 		.flags = flags_of(work),
-		.envid = claim->record.dsn_notify != NULL ? claim->record.id : NULL,
+		.envid = envid_of(&claim->record),
 		.fd = claim->fd,
 		.offset = (off_t)(claim->name.offset + claim->record.size),
 		.length = claim->record.text.length,

@@ -79,7 +79,8 @@ move_to(struct acting *acting, const struct place *place, enum state state,
 	return spool_move(acting->spool, place->dir, place->text, state, lane, name);
 }
 
-static int delete (struct acting *acting, const struct place *place)
+static int
+remove_message(struct acting *acting, const struct place *place)
 {
 	if (unlinkat(place->dir, place->text, 0) < 0)
 		return -1;
@@ -105,7 +106,7 @@ take_step(struct acting *acting, const struct place *place)
 		acting->due = name.due = now > acting->due ? now : acting->due + 1;
 		return move_to(acting, place, STATE_WAITING, &name);
 	case ACT_DELETE:
-		return delete(acting, place);
+		return remove_message(acting, place);
 	}
 	return -1;
 }

@@ -13,9 +13,9 @@ enum act {
 
 struct act_result {
 	uint64_t done;
-	uint64_t claimed;   /* being delivered at this moment: not touched */
-	uint64_t unfit;	    /* in a state that the act does not go with (hold a held one) */
-	char **missing;	    /* of filter->ids: found nowhere; plain ids */
+	uint64_t claimed; /* being delivered at this moment: not touched */
+	uint64_t unfit;	  /* in a state that the act does not go with (hold a held one) */
+	char **missing;	  /* of filter->ids: found nowhere; plain ids */
 	size_t missing_count;
 };
 

@@ -76,8 +76,8 @@ int draft_recover_one(struct spool *spool, const char *token, int64_t wait_usec)
  * before (or NULL): the entry becomes another link to it and costs no inode. */
 int id_take(struct spool *spool, const char *id, const char *token, const char *sibling,
     struct err *err);
-/* Gives an id up where token took it. */
-void id_give_up(struct spool *spool, const char *id, const char *token);
+/* Gives an id up where token took it.  -1 with errno where that cannot be told or done. */
+int id_give_up(struct spool *spool, const char *id, const char *token);
 /* Forgets an id, whoever took it. */
 int id_forget(struct spool *spool, const char *id);
 /* Whether it is known: 1 and the token under which it was taken; 0; -1 with errno. */

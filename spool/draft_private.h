@@ -72,7 +72,7 @@ int draft_link(struct draft *draft, struct group *groups, unsigned int *ret_shar
     struct err *err);
 
 /* Takes back what of this draft was not published: its names in tmp/, the ids taken for them and
- * the file.  The caller holds the lock on fd. */
-void draft_roll_back(struct spool *spool, const char *token, int fd);
+ * the file.  The caller holds the lock on fd.  -1 with errno: it is there still, for another try. */
+int draft_roll_back(struct spool *spool, const char *token, int fd);
 
 #endif

@@ -22,32 +22,23 @@ sync_id_dirs(struct spool *spool, unsigned int shards, struct err *err)
 	return 0;
 }
 
-/* A message that is refused must not go out, if it is not on its way by now: then its id is known. */
-static void
-take_back_name(struct draft *draft, const struct entry *entry, int bucket)
-{
-	char text[NAME_SIZE];
-
-	message_name_format(&entry->name, text);
-	if (unlinkat(bucket, text, 0) == 0 && !entry->made_up)
-		id_give_up(draft->spool, entry->name.id, draft->token);
-}
-
 /* The last step for one message, whose file is in the queue by now. */
 static int
-sync_published(struct draft *draft, int bucket, struct err *err)
+sync_published(struct draft *draft, int bucket, const char *text, struct err *err)
 {
 	struct entry *entry = &draft->entries[0];
 	unsigned int shards = entry->made_up ? 0 : 1u << spool_id_shard(entry->name.id);
 
-	draft->committed = true; /* in any case there is nothing in tmp/ to roll back */
 	if (fsync(bucket) < 0) {
 		err_io(err, "spool %s: cannot sync a bucket", draft->spool->path);
 	} else if (sync_id_dirs(draft->spool, shards, err) == 0) {
 		entry->result = DRAFT_QUEUED;
 		return 0;
 	}
-	take_back_name(draft, entry, bucket);
+	/* What is refused must not go out: back into tmp/, where it is rolled back, if it is not on its
+	 * way by now. */
+	if (renameat(bucket, text, draft->spool->tmp, draft->token) < 0)
+		draft->committed = true;
 	return -1;
 }
 
@@ -83,7 +74,7 @@ draft_publish_one(struct draft *draft, struct err *err)
 		if (bucket < 0)
 			continue;
 		if (renameat(spool->tmp, draft->token, bucket, text) == 0)
-			return sync_published(draft, bucket, err);
+			return sync_published(draft, bucket, text, err);
 		if (errno != ENOENT || attempt == 100)
 			return err_io(err, "spool %s: cannot queue a message", spool->path);
 	}
@@ -210,16 +201,34 @@ publish_groups(struct draft *draft, int private, struct group *groups, size_t co
 	return 0;
 }
 
-/* All or nothing: what was published of a draft that fails is taken back.  The rest of it is rolled
- * back from tmp/. */
+/* All or nothing: the names of a draft that fails are taken back into tmp/, where they are rolled
+ * back.  Those that are on their way by now are not; their ids stay known. */
 static void
-take_back(struct draft *draft, const struct group *groups)
+take_back(struct draft *draft, int private, const struct group *groups, size_t count)
 {
-	for (size_t i = 0; i < draft->count; i++) {
-		const struct entry *entry = &draft->entries[i];
+	char name[24], text[NAME_SIZE];
 
-		if (entry->result != DRAFT_DUPLICATE && groups[entry->group].bucket >= 0)
-			take_back_name(draft, entry, groups[entry->group].bucket);
+	for (size_t g = 0; g < count; g++) {
+		AUTO_FD int home = -1;
+
+		snprintf(name, sizeof name, "%zu", g);
+		if (groups[g].bucket < 0)
+			continue;
+		home = fs_open_dir(private, name);
+		if (home < 0 && mkdirat(private, name, 0700) == 0)
+			home = fs_open_dir(private, name);
+		for (size_t i = 0; i < draft->count; i++) {
+			const struct entry *entry = &draft->entries[i];
+
+			if (entry->group != g || entry->result == DRAFT_DUPLICATE)
+				continue;
+			message_name_format(&entry->name, text);
+			/* Without room for another directory: at once and for good. */
+			if (home >= 0)
+				renameat(groups[g].bucket, text, home, text);
+			else if (unlinkat(groups[g].bucket, text, 0) == 0 && !entry->made_up)
+				id_give_up(draft->spool, entry->name.id, draft->token);
+		}
 	}
 }
 
@@ -267,7 +276,7 @@ draft_publish_many(struct draft *draft, struct err *err)
 	if (result == 0) {
 		result = publish_groups(draft, private, groups, count, err);
 		if (result < 0)
-			take_back(draft, groups);
+			take_back(draft, private, groups, count);
 	}
 	if (result == 0) {
 		remove_private(draft, private, name, count);

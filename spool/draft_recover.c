@@ -15,44 +15,50 @@ draft_private_name(const char *token, char ret[PRIVATE_SIZE])
 	snprintf(ret, PRIVATE_SIZE, "%.*s" PRIVATE_SUFFIX, TOKEN_SIZE - 1, token);
 }
 
-/* Gives up the ids of the names that still stand in a private group, and removes these. */
-static void
+/* Gives up the ids of the names that still stand in a private group, and removes these.  -1 where
+ * some could not be: the next recovery tries again. */
+static int
 roll_back_group(struct spool *spool, int private, const char *group, const char *token)
 {
 	AUTO_FD int fd = fs_open_dir(private, group);
 	AUTO_DIR DIR *dir = NULL;
 	struct dirent *item;
-	int listing;
+	int listing, result = 0;
 
 	if (fd < 0 || (listing = dup(fd)) < 0)
-		return;
+		return -1;
 	dir = fdopendir(listing);
 	while (dir != NULL && (item = readdir(dir)) != NULL) {
 		struct message_name name;
 
 		if (fs_is_dots(item->d_name))
 			continue;
-		if (message_name_parse(item->d_name, &name) == 0)
-			id_give_up(spool, name.id, token);
-		unlinkat(fd, item->d_name, 0);
+		if (message_name_parse(item->d_name, &name) == 0 &&
+		    id_give_up(spool, name.id, token) < 0)
+			result = -1;
+		else if (unlinkat(fd, item->d_name, 0) < 0)
+			result = -1;
 	}
+	return result;
 }
 
-static void
+static int
 roll_back_private(struct spool *spool, int private, const char *token)
 {
 	AUTO_DIR DIR *dir = NULL;
 	struct dirent *item;
-	int listing = dup(private);
+	int listing = dup(private), result = 0;
 
 	if (listing < 0)
-		return;
+		return -1;
 	dir = fdopendir(listing);
 	if (dir == NULL)
 		close(listing);
 	while (dir != NULL && (item = readdir(dir)) != NULL)
-		if (!fs_is_dots(item->d_name))
-			roll_back_group(spool, private, item->d_name, token);
+		if (!fs_is_dots(item->d_name) &&
+		    roll_back_group(spool, private, item->d_name, token) < 0)
+			result = -1;
+	return dir == NULL ? -1 : result;
 }
 
 static int
@@ -71,7 +77,7 @@ remove_private(struct spool *spool, int private, const char *name)
 }
 
 /* The id of the first record in a draft of one message, which may be incomplete. */
-static void
+static int
 give_up_first_id(struct spool *spool, const char *token, int fd)
 {
 	AUTO_BUF struct buf head = BUF_INIT(RECORD_MAX);
@@ -79,41 +85,43 @@ give_up_first_id(struct spool *spool, const char *token, int fd)
 	struct text_facts facts;
 	char line[RECORD_FIRST_LINE], encoded[ID_TEXT_MAX + 1];
 	size_t size;
+	int result = 0;
 
 	/* Ids are taken only when all is written: a draft without its first line has none. */
 	if (fs_pread(fd, line, sizeof line, 0) < 0 || (size = record_size(line, &facts)) == 0)
-		return;
+		return 0;
 	if (buf_reserve(&head, size) < 0 || fs_pread(fd, head.s, size, 0) < 0)
-		return;
+		return 0;
 	if (record_unpack(head.s, size, &record, NULL) < 0)
-		return;
+		return 0;
 	if (name_encode(record.id, ID_TEXT_MAX, encoded) == 0)
-		id_give_up(spool, encoded, token);
+		result = id_give_up(spool, encoded, token);
 	record_release(&record);
+	return result;
 }
 
 /*
  * The private directory outlives the file: a file without it is that of a draft of one message, whose
  * id is given up.  And the file outlives the ids: one whose draft is gone counts as committed.
  */
-void
+int
 draft_roll_back(struct spool *spool, const char *token, int fd)
 {
 	char name[PRIVATE_SIZE];
 	AUTO_FD int private = -1;
+	int result = -1;
 
 	draft_private_name(token, name);
 	private = fs_open_dir(spool->tmp, name);
 	if (private >= 0)
-		roll_back_private(spool, private, token);
+		result = roll_back_private(spool, private, token);
 	else if (errno == ENOENT)
-		give_up_first_id(spool, token, fd);
-	else
-		return;
-	if (unlinkat(spool->tmp, token, 0) < 0 && errno != ENOENT)
-		return;
-	if (private >= 0)
+		result = give_up_first_id(spool, token, fd);
+	if (result == 0 && unlinkat(spool->tmp, token, 0) < 0 && errno != ENOENT)
+		result = -1;
+	if (result == 0 && private >= 0)
 		remove_private(spool, private, name);
+	return result;
 }
 
 int
@@ -132,8 +140,7 @@ draft_recover_one(struct spool *spool, const char *token, int64_t wait_usec)
 		return errno == ENOENT ? 0 : -1;
 	if (held.st_ino != named.st_ino)
 		return 0;
-	draft_roll_back(spool, token, fd);
-	return 1;
+	return draft_roll_back(spool, token, fd) < 0 ? -1 : 1;
 }
 
 int

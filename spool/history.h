@@ -6,10 +6,10 @@
 
 /* Which lines: of outcomes and EVENT_PARKED only, unless all is set. */
 struct history_filter {
-	const char *id;	 /* plain, or NULL */
-	int64_t since;	 /* instants; 0: no bound */
+	const char *id; /* plain, or NULL */
+	int64_t since;	/* instants; 0: no bound */
 	int64_t until;
-	bool all;	 /* begin, offered and dot lines too */
+	bool all; /* begin, offered and dot lines too */
 };
 
 /*

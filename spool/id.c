@@ -80,13 +80,15 @@ id_take(struct spool *spool, const char *id, const char *token, const char *sibl
 	return err_set(err, EX_TEMPFAIL, "the id %s is contended; try again", id);
 }
 
-void
+int
 id_give_up(struct spool *spool, const char *id, const char *token)
 {
 	char holder[TOKEN_SIZE];
+	int known = id_lookup(spool, id, holder);
 
-	if (id_lookup(spool, id, holder) == 1 && strcmp(holder, token) == 0)
-		unlinkat(spool_id_dir(spool, id), id, 0);
+	if (known <= 0)
+		return known;
+	return strcmp(holder, token) == 0 ? id_forget(spool, id) : 0;
 }
 
 int

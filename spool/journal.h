@@ -29,7 +29,7 @@ enum event {
 	EVENT_RELEASED,
 	EVENT_RETRIED,
 	EVENT_DELETED,
-	EVENT_CORRUPT,	 /* damaged, moved to corrupt/ */
+	EVENT_CORRUPT, /* damaged, moved to corrupt/ */
 	EVENT_COUNT
 };
 
@@ -46,29 +46,29 @@ struct journal {
 /* What became of one recipient in an attempt. */
 struct recipient_outcome {
 	const char *address;
-	enum event outcome;  /* SENT, DEFERRED or FAILED */
-	int code;	     /* the server's reply code, or 0 where there was none */
+	enum event outcome;   /* SENT, DEFERRED or FAILED */
+	int code;	      /* the server's reply code, or 0 where there was none */
 	const char *enhanced; /* "5.1.1", or "" */
-	const char *reply;   /* its text, or our own words */
+	const char *reply;    /* its text, or our own words */
 };
 
 /* A line about a message; NULL, 0 and -1 (attempt) are left out. */
 struct journal_entry {
 	enum event event;
-	const char *id; /* plain */
+	const char *id;	  /* plain */
 	const char *name; /* the name it stands under in cur/, or stood under */
 	const char *lane;
 	const char *account; /* the one that was used */
 	const char *batch;
-	int attempt;	/* 1 for the first; -1: not of an attempt */
+	int attempt;				 /* 1 for the first; -1: not of an attempt */
 	const char *from, *subject, *message_id; /* for display */
-	const char *server; /* "host:port", or the path of a Maildir */
-	int64_t created; /* when it was accepted, for latency */
-	uint64_t size;	/* bytes of its text */
-	int64_t due;	/* DEFERRED: the next attempt */
-	const char *then; /* UNCERTAIN: "retry", "hold" or "fail" */
-	const char *reason; /* one line for people; the report's error */
-	int code;	/* the reply that decided it, 0: none */
+	const char *server;			 /* "host:port", or the path of a Maildir */
+	int64_t created;			 /* when it was accepted, for latency */
+	uint64_t size;				 /* bytes of its text */
+	int64_t due;				 /* DEFERRED: the next attempt */
+	const char *then;			 /* UNCERTAIN: "retry", "hold" or "fail" */
+	const char *reason;			 /* one line for people; the report's error */
+	int code;				 /* the reply that decided it, 0: none */
 	const char *enhanced, *reply;
 	const struct recipient_outcome *recipients;
 	size_t recipient_count;
@@ -90,7 +90,8 @@ int journal_adopt(struct journal *journal, int fd);
 void journal_offered(struct journal *journal, const char *name, const char *lane, const char *from);
 void journal_dot(struct journal *journal, const char *name);
 void journal_add(struct journal *journal, const struct journal_entry *entry);
-void journal_parked(struct journal *journal, const char *account, int64_t until, const char *reason);
+void
+journal_parked(struct journal *journal, const char *account, int64_t until, const char *reason);
 /* Hands what is pending to the kernel: it survives this process.  -1 with errno. */
 int journal_write(struct journal *journal);
 /* The same, and fdatasync: it survives the machine.  After a failure the journal must not be
@@ -112,11 +113,11 @@ int journal_read(int fd, int64_t from_offset,
 
 /* The same by hand and without parsing. */
 struct journal_reader {
-	int fd;		  /* stays the caller's */
-	int64_t offset;	  /* of bytes.s in the file */
+	int fd;		/* stays the caller's */
+	int64_t offset; /* of bytes.s in the file */
 	struct buf bytes;
-	size_t at;	  /* what is before it was given out */
-	bool skipping;	  /* in a line that is too long */
+	size_t at;     /* what is before it was given out */
+	bool skipping; /* in a line that is too long */
 };
 
 void journal_reader_init(struct journal_reader *reader, int fd, int64_t from_offset);

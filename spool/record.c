@@ -24,6 +24,7 @@ static const struct text_field {
 	{ "message-id", offsetof(struct record, message_id), false },
 	{ "dsn-ret", offsetof(struct record, dsn_ret), false },
 	{ "dsn-notify", offsetof(struct record, dsn_notify), false },
+	{ "envid", offsetof(struct record, envid), false },
 	{ "source", offsetof(struct record, source), false },
 };
 
@@ -38,7 +39,8 @@ add_line(struct buf *out, const char *key, const char *value, struct err *err)
 {
 	if (strpbrk(value, "\r\n") != NULL)
 		return err_set(err, EX_DATAERR, "%s: a line break is not allowed", key);
-	if (buf_addf(out, "%s: %s\n", key, value) < 0)
+	if (buf_adds(out, key) < 0 || buf_add(out, ": ", 2) < 0 || buf_adds(out, value) < 0 ||
+	    buf_addc(out, '\n') < 0)
 		return err_set(err, EX_DATAERR, "%s: the envelope is over its limit of %u bytes", key,
 		    RECORD_MAX);
 	return 0;

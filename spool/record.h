@@ -52,6 +52,7 @@ struct record {
 	char *message_id;  /* the field of the text, without brackets; or NULL */
 	char *dsn_ret;	   /* "FULL", "HDRS" or NULL (RFC 3461) */
 	char *dsn_notify;  /* "NEVER" or a list; or NULL */
+	char *envid;	   /* the sender's own name for it in reports (RFC 3461), or NULL */
 	char *source;	   /* who handed it in, for display; or NULL */
 	int64_t expires;   /* give up after this instant; 0: as the account says */
 	size_t size;	   /* of the record itself, set by pack and unpack */

@@ -10,12 +10,12 @@
 
 /* Where a message stands. */
 struct place {
-	enum state state;	 /* or STATE_CLAIMED */
-	const char *lane;	 /* as the directory is named */
-	const char *bucket;	 /* "" when claimed */
-	const char *runner;	 /* token, when claimed; else NULL */
-	const char *text;	 /* the name as it stands */
-	int dir;		 /* the directory it stands in */
+	enum state state;	  /* or STATE_CLAIMED */
+	const char *lane;	  /* as the directory is named */
+	const char *bucket;	  /* "" when claimed */
+	const char *runner;	  /* token, when claimed; else NULL */
+	const char *text;	  /* the name as it stands */
+	int dir;		  /* the directory it stands in */
 	struct message_name name; /* parsed; name.id is encoded */
 };
 

@@ -7,14 +7,16 @@ setup() { common_setup; }
 teardown() { common_teardown; }
 
 @test "the unit tests hold under the sanitizers" {
-	local failed=
+	local failed= ran=0
 
 	run make -C "${MAILQ_BUILD%/*}" -j2 SANITIZE=1 out="$BATS_TEST_TMPDIR/build-sanitize" test-programs
 	assert_status 0
 	for program in build-sanitize/tests/unit/test_*; do
 		[ -x "$program" ] && [[ $program != *.? ]] || continue
 		run "$program"
+		ran=$((ran + 1))
 		[ "$status" -eq 0 ] || failed+="$program: ${output:0:4000}"$'\n'
 	done
+	[ "$ran" -eq "$(ls "$MAILQ_TOP"/tests/unit/test_*.c | wc -l)" ]
 	[ -z "$failed" ] || fail "$failed"
 }

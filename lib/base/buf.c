@@ -85,18 +85,22 @@ buf_addc(struct buf *b, char c)
 int
 buf_addv(struct buf *b, const char *fmt, va_list ap)
 {
+	size_t room = b->cap > b->len ? b->cap - b->len : 0;
 	va_list again;
 	int n;
 
+	/* Mostly it fits where there is room already; else it is measured by this first try. */
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, again);
+	n = vsnprintf(room > 0 ? b->s + b->len : NULL, room, fmt, again);
 	va_end(again);
-	if (n < 0)
-		return -1;
-	if (buf_reserve(b, (size_t)n) < 0)
-		return -1;
-	if (n > 0)
-		vsnprintf(b->s + b->len, (size_t)n + 1, fmt, ap);
+	if (n < 0 || (size_t)n >= room || (size_t)n > b->max - b->len) {
+		if (room > 0)
+			b->s[b->len] = '\0';
+		if (n < 0 || buf_reserve(b, (size_t)n) < 0)
+			return -1;
+		if (n > 0)
+			vsnprintf(b->s + b->len, (size_t)n + 1, fmt, ap);
+	}
 	b->len += (size_t)n;
 	return 0;
 }

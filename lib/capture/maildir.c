@@ -68,8 +68,8 @@ maildir_open(struct maildir **ret_maildir, const char *path, struct err *err)
 			return -1;
 		}
 	}
-	if ((m->tmp = fs_open_dir(m->dir, "tmp")) < 0 || (m->new = fs_open_dir(m->dir, "new")) < 0 ||
-	    fsync(m->dir) < 0) {
+	if ((m->tmp = fs_open_dir(m->dir, "tmp")) < 0 ||
+	    (m->new = fs_open_dir(m->dir, "new")) < 0 || fsync(m->dir) < 0) {
 		err_io(err, "Maildir %s", path);
 		maildir_free(m);
 		return -1;
@@ -78,7 +78,7 @@ maildir_open(struct maildir **ret_maildir, const char *path, struct err *err)
 	return 0;
 }
 
-/* ---- writing one ------------------------------------------------------------------------------ */
+/* ---- writing one --------------------------------------------------------------------------- */
 
 /* time.M<microseconds>P<pid>Q<number>.host: unique by all that maildir(5) names. */
 static void
@@ -95,7 +95,8 @@ static void
 add_address(struct buf *header, const char *address)
 {
 	for (; *address != '\0'; address++)
-		buf_addc(header, (unsigned char)*address < 0x20 || *address == 0x7f ? '?' : *address);
+		buf_addc(header,
+		    (unsigned char)*address < 0x20 || *address == 0x7f ? '?' : *address);
 }
 
 static void
@@ -207,7 +208,7 @@ maildir_pending(const struct maildir *m)
 	return m->n;
 }
 
-/* ---- making them durable ---------------------------------------------------------------------- */
+/* ---- making them durable ------------------------------------------------------------------- */
 
 /* Empties the group; those that are still in tmp/ are removed from there. */
 static void

@@ -18,10 +18,10 @@
 struct maildir;
 
 struct maildir_message {
-	const char *sender;		/* "" is the null reverse-path */
+	const char *sender; /* "" is the null reverse-path */
 	const char *const *recipients;
 	size_t n_recipients;
-	int fd;				/* the content: CRLF or LF lines */
+	int fd; /* the content: CRLF or LF lines */
 	off_t offset;
 	uint64_t length;
 };

@@ -15,14 +15,14 @@ enum {
 };
 
 struct smtp_capabilities {
-	bool pipelining;       /* RFC 2920 */
-	bool eight_bit;	       /* 8BITMIME, RFC 6152 */
-	bool smtputf8;	       /* RFC 6531 */
-	bool dsn;	       /* RFC 3461 */
-	bool starttls;	       /* RFC 3207 */
-	bool size;	       /* RFC 1870 */
-	uint64_t size_limit;   /* 0: none, or none told */
-	unsigned auth;	       /* SMTP_MECH_*, RFC 4954 */
+	bool pipelining;     /* RFC 2920 */
+	bool eight_bit;	     /* 8BITMIME, RFC 6152 */
+	bool smtputf8;	     /* RFC 6531 */
+	bool dsn;	     /* RFC 3461 */
+	bool starttls;	     /* RFC 3207 */
+	bool size;	     /* RFC 1870 */
+	uint64_t size_limit; /* 0: none, or none told */
+	unsigned auth;	     /* SMTP_MECH_*, RFC 4954 */
 };
 
 /* Adds what a line says: the text behind "250-" or "250 ", with or without its line end. */

@@ -74,7 +74,8 @@ smtp_command_mail(struct buf *out, const struct smtp_job *job, bool utf8,
 			buf_adds(out, " RET=FULL");
 		else if ((job->flags & SMTP_JOB_RET_HDRS) != 0)
 			buf_adds(out, " RET=HDRS");
-		if (job->envid != NULL && job->envid[0] != '\0' && strlen(job->envid) <= ENVID_MAX) {
+		if (job->envid != NULL && job->envid[0] != '\0' &&
+		    strlen(job->envid) <= ENVID_MAX) {
 			buf_adds(out, " ENVID=");
 			add_xtext(out, job->envid);
 		}
@@ -132,8 +133,8 @@ smtp_command_rcpt(struct buf *out, const struct smtp_recipient *recipient,
 	if (caps->dsn) {
 		add_notify(out, recipient->notify);
 		/* An address with UTF-8 would need RFC 6533's own type: it is left out. */
-		if (orcpt != NULL && strlen(orcpt) <= ORCPT_MAX &&
-		    is_ascii(orcpt, strlen(orcpt)) && (type = address_type(orcpt)) > 0) {
+		if (orcpt != NULL && strlen(orcpt) <= ORCPT_MAX && is_ascii(orcpt, strlen(orcpt)) &&
+		    (type = address_type(orcpt)) > 0) {
 			buf_adds(out, " ORCPT=");
 			buf_add(out, orcpt, type + 1);
 			add_xtext(out, orcpt + type + 1);

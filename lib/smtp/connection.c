@@ -1,5 +1,3 @@
-#include "smtp/connection.h"
-
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
@@ -9,39 +7,15 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
-#include "smtp/hello.h"
+#include "smtp/connection_private.h"
 
 /* libcurl's own time-outs: ours rule, and are shorter. */
 enum { NO_TIMEOUT_SECONDS = 24 * 3600 };
 
-struct smtp_net {
-	CURLM *multi;
-	int epoll;
-	uint32_t tag;
-	int64_t curl_deadline;
-	struct smtp_connection *connecting; /* all that are neither ready nor failed */
-	struct smtp_connection *finished;
-};
+_Static_assert(sizeof(((struct smtp_connection *)0)->error) >= CURL_ERROR_SIZE,
+    "room for libcurl's messages");
 
-struct smtp_connection {
-	struct smtp_net *net;
-	struct smtp_connection *next; /* in one of net's lists */
-	CURL *easy;
-	struct smtp_params params;
-	void *arg;
-	int fd;
-	bool loopback_only; /* as credentials would otherwise cross a network in clear */
-	bool kept_home;	    /* ... which stopped an attempt */
-	bool has_peer;	    /* a connection stands */
-	bool connected;	    /* ... and time-outs follow from that */
-	bool failed;
-	int64_t deadline;
-	struct smtp_hello hello;
-	struct smtp_fault fault;
-	char error[CURL_ERROR_SIZE];
-};
-
-/* ---- the event loop's part -------------------------------------------------------------------- */
+/* ---- the event loop's part ----------------------------------------------------------------- */
 
 /* Once libcurl reads from a connected socket of ours, it is through with connecting. */
 static void
@@ -133,44 +107,7 @@ smtp_net_free(struct smtp_net *net)
 	free(net);
 }
 
-static void
-push(struct smtp_connection **list, struct smtp_connection *conn)
-{
-	conn->next = *list;
-	*list = conn;
-}
-
-static bool
-unlink_from(struct smtp_connection **list, const struct smtp_connection *conn)
-{
-	for (; *list != NULL; list = &(*list)->next) {
-		if (*list == conn) {
-			*list = conn->next;
-			return true;
-		}
-	}
-	return false;
-}
-
-struct smtp_connection *
-smtp_net_finished(struct smtp_net *net)
-{
-	struct smtp_connection *conn = net->finished;
-
-	if (conn != NULL)
-		net->finished = conn->next;
-	return conn;
-}
-
-/* ---- faults ----------------------------------------------------------------------------------- */
-
-static void
-fail(struct smtp_connection *conn, enum smtp_fault_class class, const char *text)
-{
-	conn->failed = true;
-	conn->fault.class = class;
-	smtp_reply_own(&conn->fault.reply, "", "%s", text);
-}
+/* ---- faults -------------------------------------------------------------------------------- */
 
 static enum smtp_fault_class
 fault_class(CURLcode code)
@@ -218,25 +155,16 @@ fail_by_curl(struct smtp_connection *conn, CURLcode code)
 	if (conn->failed)
 		return;
 	if (conn->kept_home) {
-		fail(conn, SMTP_FAULT_CONFIG, "the credentials would cross the network without TLS");
+		smtp_connection_fail(conn, SMTP_FAULT_CONFIG,
+		    "the credentials would cross the network without TLS");
 		return;
 	}
 	if (reply != NULL && class == SMTP_FAULT_PROTOCOL)
 		class = SMTP_FAULT_GREETING;
-	fail(conn, class, conn->error[0] != '\0' ? conn->error : curl_easy_strerror(code));
+	smtp_connection_fail(conn, class,
+	    conn->error[0] != '\0' ? conn->error : curl_easy_strerror(code));
 	if (reply != NULL)
 		conn->fault.reply = *reply;
-}
-
-/* libcurl goes on in silence where the login that we want was not offered. */
-static void
-check_login(struct smtp_connection *conn)
-{
-	if (conn->params.user == NULL || conn->hello.authenticated)
-		return;
-	fail(conn, SMTP_FAULT_AUTH, conn->hello.caps.auth == 0 ?
-	    "the server offers no AUTH, so it cannot be logged in to" :
-	    "the login did not take place");
 }
 
 static void
@@ -253,18 +181,19 @@ collect(struct smtp_net *net)
 			continue;
 		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &private);
 		conn = private;
-		if (!unlink_from(&net->connecting, conn))
+		if (!smtp_list_remove(&net->connecting, conn))
 			continue;
 		if (msg->data.result != CURLE_OK)
 			fail_by_curl(conn, msg->data.result);
 		else if (curl_easy_getinfo(conn->easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK ||
 		    fd == CURL_SOCKET_BAD)
-			fail(conn, SMTP_FAULT_PROTOCOL, "the connection was lost after the login");
+			smtp_connection_fail(conn, SMTP_FAULT_PROTOCOL,
+			    "the connection was lost after the login");
 		else
 			conn->fd = fd;
 		if (!conn->failed)
-			check_login(conn);
-		push(&net->finished, conn);
+			smtp_connection_check_login(conn);
+		smtp_list_push(&net->finished, conn);
 	}
 }
 
@@ -307,20 +236,6 @@ smtp_net_event(struct smtp_net *net, int fd, uint32_t events)
 	act(net, fd, mask);
 }
 
-int64_t
-smtp_net_deadline(const struct smtp_net *net)
-{
-	int64_t deadline = net->curl_deadline;
-	const struct smtp_connection *conn;
-
-	if (net->finished != NULL)
-		return 0;
-	for (conn = net->connecting; conn != NULL; conn = conn->next)
-		if (conn->deadline < deadline)
-			deadline = conn->deadline;
-	return deadline;
-}
-
 void
 smtp_net_expire(struct smtp_net *net, int64_t now)
 {
@@ -334,16 +249,17 @@ smtp_net_expire(struct smtp_net *net, int64_t now)
 		next = conn->next;
 		if (conn->deadline > now)
 			continue;
-		fail(conn, SMTP_FAULT_TIMEOUT, !conn->connected ?
-		    "timed out connecting" : conn->hello.n_replies == 0 ?
-		    "timed out waiting for the greeting" :
-		    "timed out waiting for the reply to EHLO, STARTTLS or AUTH");
-		unlink_from(&net->connecting, conn);
-		push(&net->finished, conn);
+		smtp_connection_fail(conn, SMTP_FAULT_TIMEOUT,
+		    !conn->connected ? "timed out connecting" :
+			conn->hello.n_replies == 0 ?
+				       "timed out waiting for the greeting" :
+				       "timed out waiting for the reply to EHLO, STARTTLS or AUTH");
+		smtp_list_remove(&net->connecting, conn);
+		smtp_list_push(&net->finished, conn);
 	}
 }
 
-/* ---- what the server says until it is ready --------------------------------------------------- */
+/* ---- what the server says until it is ready ------------------------------------------------ */
 
 /* Other than the full length returned, libcurl gives up. */
 static size_t
@@ -353,7 +269,8 @@ on_line(char *line, size_t size, size_t n, void *arg)
 	int result = smtp_hello_line(&conn->hello, line, size * n);
 
 	if (result < 0) {
-		fail(conn, SMTP_FAULT_PROTOCOL, "what the server said is no SMTP reply");
+		smtp_connection_fail(conn, SMTP_FAULT_PROTOCOL,
+		    "what the server said is no SMTP reply");
 		return 0;
 	}
 	if (result > 0)
@@ -384,7 +301,7 @@ on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	    address->protocol);
 }
 
-/* ---- making one ------------------------------------------------------------------------------- */
+/* ---- making one ---------------------------------------------------------------------------- */
 
 /* Sets a string option; a NULL stands for libcurl's default. */
 static CURLcode
@@ -399,8 +316,10 @@ set_tls(CURL *easy, const struct smtp_params *p, bool required)
 	const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
 	CURLcode code = CURLE_OK;
 
-	curl_easy_setopt(easy, CURLOPT_USE_SSL, (long)(p->tls == SMTP_TLS_NONE ? CURLUSESSL_NONE :
-	    required ? CURLUSESSL_ALL : CURLUSESSL_TRY));
+	curl_easy_setopt(easy, CURLOPT_USE_SSL,
+	    (long)(p->tls == SMTP_TLS_NONE ? CURLUSESSL_NONE :
+		    required		   ? CURLUSESSL_ALL :
+					     CURLUSESSL_TRY));
 	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, p->no_verify ? 0L : 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, p->no_verify ? 0L : 2L);
@@ -408,8 +327,8 @@ set_tls(CURL *easy, const struct smtp_params *p, bool required)
 	 * the file with all of them costs megabytes and milliseconds for each connection. */
 	if (p->ca_file != NULL || p->ca_dir != NULL || built->capath != NULL) {
 		curl_easy_setopt(easy, CURLOPT_CAINFO, p->ca_file);
-		curl_easy_setopt(easy, CURLOPT_CAPATH, p->ca_dir != NULL || p->ca_file != NULL ?
-		    p->ca_dir : built->capath);
+		curl_easy_setopt(easy, CURLOPT_CAPATH,
+		    p->ca_dir != NULL || p->ca_file != NULL ? p->ca_dir : built->capath);
 	}
 	code = set_text(easy, CURLOPT_SSLCERT, p->cert_file);
 	if (code == CURLE_OK)
@@ -459,17 +378,19 @@ begin(struct smtp_connection *conn)
 	CURLcode code;
 
 	if (smtp_params_url(p, &url) < 0) {
-		fail(conn, SMTP_FAULT_CONFIG, "the relay's host is not a name or an address");
+		smtp_connection_fail(conn, SMTP_FAULT_CONFIG,
+		    "the relay's host is not a name or an address");
 		return;
 	}
 	required = smtp_params_need_tls(p);
 	if (required && p->tls == SMTP_TLS_NONE) {
-		fail(conn, SMTP_FAULT_CONFIG, "the credentials would cross the network without TLS");
+		smtp_connection_fail(conn, SMTP_FAULT_CONFIG,
+		    "the credentials would cross the network without TLS");
 		return;
 	}
 	conn->loopback_only = p->user != NULL && !p->auth_without_tls && !required;
 	if ((conn->easy = curl_easy_init()) == NULL) {
-		fail(conn, SMTP_FAULT_CONFIG, "libcurl has no memory");
+		smtp_connection_fail(conn, SMTP_FAULT_CONFIG, "libcurl has no memory");
 		return;
 	}
 	set_callbacks(conn);
@@ -478,6 +399,8 @@ begin(struct smtp_connection *conn)
 	curl_easy_setopt(conn->easy, CURLOPT_NOSIGNAL, 1L);
 	/* Leaves a look-up that is under way to its thread instead of waiting for it. */
 	curl_easy_setopt(conn->easy, CURLOPT_QUICK_EXIT, 1L);
+	/* Replies are short, and of these buffers there is one for each attempt. */
+	curl_easy_setopt(conn->easy, CURLOPT_BUFFERSIZE, 4096L);
 	/* Neither a proxy nor credentials from the environment or ~/.netrc. */
 	curl_easy_setopt(conn->easy, CURLOPT_PROXY, "");
 	curl_easy_setopt(conn->easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
@@ -494,7 +417,7 @@ begin(struct smtp_connection *conn)
 	if (code == CURLE_OK && curl_multi_add_handle(conn->net->multi, conn->easy) != CURLM_OK)
 		code = CURLE_FAILED_INIT;
 	if (code != CURLE_OK)
-		fail(conn, fault_class(code), curl_easy_strerror(code));
+		smtp_connection_fail(conn, fault_class(code), curl_easy_strerror(code));
 }
 
 struct smtp_connection *
@@ -510,7 +433,7 @@ smtp_connection_new(struct smtp_net *net, const struct smtp_params *params, void
 	conn->deadline = clock_monotonic() + conn->params.timeouts.connect;
 	smtp_hello_init(&conn->hello);
 	begin(conn);
-	push(conn->failed ? &net->finished : &net->connecting, conn);
+	smtp_list_push(conn->failed ? &net->finished : &net->connecting, conn);
 	return conn;
 }
 
@@ -519,8 +442,8 @@ smtp_connection_free(struct smtp_connection *conn)
 {
 	if (conn == NULL)
 		return;
-	if (!unlink_from(&conn->net->connecting, conn))
-		unlink_from(&conn->net->finished, conn);
+	if (!smtp_list_remove(&conn->net->connecting, conn))
+		smtp_list_remove(&conn->net->finished, conn);
 	if (conn->easy != NULL) {
 		curl_multi_remove_handle(conn->net->multi, conn->easy);
 		curl_easy_cleanup(conn->easy);
@@ -529,43 +452,7 @@ smtp_connection_free(struct smtp_connection *conn)
 	free(conn);
 }
 
-/* ---- a ready one ------------------------------------------------------------------------------ */
-
-void *
-smtp_connection_arg(const struct smtp_connection *conn)
-{
-	return conn->arg;
-}
-
-const struct smtp_fault *
-smtp_connection_fault(const struct smtp_connection *conn)
-{
-	return conn->failed ? &conn->fault : NULL;
-}
-
-const struct smtp_capabilities *
-smtp_connection_capabilities(const struct smtp_connection *conn)
-{
-	return &conn->hello.caps;
-}
-
-const char *
-smtp_connection_offers(const struct smtp_connection *conn)
-{
-	return conn->hello.offers.s;
-}
-
-bool
-smtp_connection_tls(const struct smtp_connection *conn)
-{
-	return conn->params.tls == SMTP_TLS_IMPLICIT || conn->hello.starttls;
-}
-
-bool
-smtp_connection_authenticated(const struct smtp_connection *conn)
-{
-	return conn->hello.authenticated;
-}
+/* ---- a ready one --------------------------------------------------------------------------- */
 
 void
 smtp_connection_peer(const struct smtp_connection *conn, char text[64])
@@ -581,12 +468,6 @@ smtp_connection_peer(const struct smtp_connection *conn, char text[64])
 	if (address != NULL && address[0] != '\0')
 		snprintf(text, 64, strchr(address, ':') != NULL ? "[%s]:%ld" : "%s:%ld", address,
 		    port);
-}
-
-int
-smtp_connection_fd(const struct smtp_connection *conn)
-{
-	return conn->fd;
 }
 
 ssize_t

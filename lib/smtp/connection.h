@@ -38,8 +38,8 @@ struct smtp_connection *smtp_net_finished(struct smtp_net *net);
 
 /* Begins to connect; params stay valid as long as the connection.  Whatever is wrong, with params
  * too, is told by smtp_net_finished(). */
-struct smtp_connection *smtp_connection_new(struct smtp_net *net, const struct smtp_params *params,
-    void *arg);
+struct smtp_connection *
+smtp_connection_new(struct smtp_net *net, const struct smtp_params *params, void *arg);
 /* Closes at once, without QUIT. */
 void smtp_connection_free(struct smtp_connection *conn);
 void *smtp_connection_arg(const struct smtp_connection *conn);

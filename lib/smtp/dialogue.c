@@ -63,7 +63,8 @@ smtp_settle(struct smtp_job *job, enum smtp_outcome outcome)
 {
 	size_t i;
 
-	for (i = smtp_next_pending(job, 0); i < job->n_recipients; i = smtp_next_pending(job, i + 1))
+	for (i = smtp_next_pending(job, 0); i < job->n_recipients;
+	     i = smtp_next_pending(job, i + 1))
 		job->recipients[i].outcome = outcome;
 }
 
@@ -129,13 +130,16 @@ admit(const struct smtp_dialogue *d, struct smtp_job *job, bool *ret_utf8)
 
 	if (job->sender[0] != '\0') {
 		if (!smtp_address_fits(job->sender, &ascii)) {
-			smtp_reply_own(&job->reply, "5.1.7", "the sender's address cannot be "
-			    "written in an SMTP command: %s", job->sender);
+			smtp_reply_own(&job->reply, "5.1.7",
+			    "the sender's address cannot be "
+			    "written in an SMTP command: %s",
+			    job->sender);
 			return false;
 		}
 		utf8 |= !ascii;
 	}
-	for (i = smtp_next_pending(job, 0); i < job->n_recipients; i = smtp_next_pending(job, i + 1)) {
+	for (i = smtp_next_pending(job, 0); i < job->n_recipients;
+	     i = smtp_next_pending(job, i + 1)) {
 		r = &job->recipients[i];
 		if (smtp_address_fits(r->address, &ascii)) {
 			utf8 |= !ascii;
@@ -143,24 +147,29 @@ admit(const struct smtp_dialogue *d, struct smtp_job *job, bool *ret_utf8)
 		}
 		r->outcome = SMTP_FAILED;
 		r->reply = xcalloc(1, sizeof(*r->reply));
-		smtp_reply_own(r->reply, "5.1.3", "the address cannot be written in an SMTP "
-		    "command: %s", r->address);
+		smtp_reply_own(r->reply, "5.1.3",
+		    "the address cannot be written in an SMTP "
+		    "command: %s",
+		    r->address);
 	}
 	*ret_utf8 = utf8;
 	if (utf8 && !d->caps.smtputf8) {
-		smtp_reply_own(&job->reply, "5.6.7", "the message needs SMTPUTF8 (an address or a "
+		smtp_reply_own(&job->reply, "5.6.7",
+		    "the message needs SMTPUTF8 (an address or a "
 		    "header is not ASCII), which the server does not offer");
 		return false;
 	}
 	if ((job->flags & SMTP_JOB_8BIT) != 0 && !d->caps.eight_bit && !d->force_8bit) {
-		smtp_reply_own(&job->reply, "5.6.3", "the message has 8-bit content, which the "
+		smtp_reply_own(&job->reply, "5.6.3",
+		    "the message has 8-bit content, which the "
 		    "server does not take (no 8BITMIME)");
 		return false;
 	}
 	if (d->caps.size_limit > 0 && job->length > d->caps.size_limit) {
-		smtp_reply_own(&job->reply, "5.3.4", "the message of %llu bytes is larger than the "
-		    "%llu that the server takes", (unsigned long long)job->length,
-		    (unsigned long long)d->caps.size_limit);
+		smtp_reply_own(&job->reply, "5.3.4",
+		    "the message of %llu bytes is larger than the "
+		    "%llu that the server takes",
+		    (unsigned long long)job->length, (unsigned long long)d->caps.size_limit);
 		return false;
 	}
 	return true;
@@ -170,7 +179,8 @@ admit(const struct smtp_dialogue *d, struct smtp_job *job, bool *ret_utf8)
 static bool
 may_write(const struct smtp_dialogue *d, const struct exchange *x)
 {
-	if (d->blocked || x->stopped || x->sent >= STAGE_BODY || d->out.len - d->out_pos >= OUT_FILL)
+	if (d->blocked || x->stopped || x->sent >= STAGE_BODY ||
+	    d->out.len - d->out_pos >= OUT_FILL)
 		return false;
 	if (d->caps.pipelining)
 		return true;

@@ -2,8 +2,9 @@
  * The conversation that delivers messages (RFC 5321 section 3.3) on a connection that has been
  * through EHLO, STARTTLS and AUTH.  Pure: bytes in, bytes out, no descriptor and no clock.
  *
- * Messages are taken one at a time; behind the final dot of one, the commands of the next go out at
- * once where the server offers PIPELINING (RFC 2920), so up to two are in hand.  The turn of things:
+ * Messages are taken one at a time; behind the final dot of one, the commands of the next go out
+ * at once where the server offers PIPELINING (RFC 2920), so up to two are in hand.  The turn of
+ * things:
  *
  *	take() a job while takes()
  *	give body() as many bytes as wants() says

@@ -21,19 +21,19 @@ enum stage { STAGE_RSET, STAGE_MAIL, STAGE_RCPT, STAGE_DATA, STAGE_BODY, STAGE_D
 /* One message in hand. */
 struct exchange {
 	struct smtp_job *job;
-	bool utf8;	    /* needs SMTPUTF8 */
-	enum stage sent;    /* the next to be written, with the recipient's index at RCPT */
+	bool utf8;	 /* needs SMTPUTF8 */
+	enum stage sent; /* the next to be written, with the recipient's index at RCPT */
 	size_t sent_rcpt;
 	enum stage awaited; /* the next to be answered */
 	size_t awaited_rcpt;
 	size_t n_accepted;
-	bool opened;	    /* MAIL was accepted: the server has a transaction */
-	bool refused;	    /* MAIL was refused; job->reply says why */
-	bool stopped;	    /* no more commands are written for it */
-	bool empty;	    /* 354 for nobody: a lone dot ends it */
+	bool opened;  /* MAIL was accepted: the server has a transaction */
+	bool refused; /* MAIL was refused; job->reply says why */
+	bool stopped; /* no more commands are written for it */
+	bool empty;   /* 354 for nobody: a lone dot ends it */
 	struct smtp_stuffer stuffer;
-	uint64_t left;	    /* of the content */
-	uint64_t dot_at;    /* how much has been written when the dot is out whole */
+	uint64_t left;	 /* of the content */
+	uint64_t dot_at; /* how much has been written when the dot is out whole */
 };
 
 struct smtp_dialogue {
@@ -42,8 +42,8 @@ struct smtp_dialogue {
 	struct exchange x[2]; /* x[0] is awaited first, x[1] goes behind its dot */
 	size_t n;
 	struct buf out;
-	size_t out_pos;	      /* bytes of out that were written already */
-	uint64_t written;     /* on this connection, all told */
+	size_t out_pos;	  /* bytes of out that were written already */
+	uint64_t written; /* on this connection, all told */
 	bool held;
 	bool blocked;
 	bool need_rset;

@@ -86,7 +86,7 @@ smtp_engine_free(struct smtp_engine *e)
 	free(e);
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------ */
+/* ---- descriptors --------------------------------------------------------------------------- */
 
 static int
 control(struct smtp_engine *e, int op, int fd, unsigned tag, uint32_t events)
@@ -143,7 +143,7 @@ smtp_engine_unwatch(struct smtp_engine *e, int fd)
 	}
 }
 
-/* ---- one turn --------------------------------------------------------------------------------- */
+/* ---- one turn ------------------------------------------------------------------------------ */
 
 void
 smtp_engine_dirty(struct smtp_engine *e, struct smtp_session *s)
@@ -259,8 +259,7 @@ offer_dots(struct smtp_engine *e, struct smtp_session *list)
 	int result;
 
 	for (s = list; s != NULL; s = s->next_dirty) {
-		if (s->state == SESSION_ENDED ||
-		    (job = smtp_dialogue_held(s->dialogue)) == NULL)
+		if (s->state == SESSION_ENDED || (job = smtp_dialogue_held(s->dialogue)) == NULL)
 			continue;
 		if (call->before_dot != NULL && call->before_dot(job, e->arg) < 0)
 			withhold(s);

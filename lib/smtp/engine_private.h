@@ -32,11 +32,11 @@ struct smtp_engine {
 	size_t n_by_fd;
 	struct watch *watches;
 	size_t n_watches;
-	struct smtp_session *dirty;  /* those that have something to do in this turn */
-	struct smtp_session *ended;  /* to be freed at the end of the turn */
-	bool schedule;		     /* some pool's jobs or connections have changed */
-	int64_t now;		     /* clock_monotonic, at the last wake-up */
-	int64_t next_expiry;	     /* no session's deadline is earlier */
+	struct smtp_session *dirty; /* those that have something to do in this turn */
+	struct smtp_session *ended; /* to be freed at the end of the turn */
+	bool schedule;		    /* some pool's jobs or connections have changed */
+	int64_t now;		    /* clock_monotonic, at the last wake-up */
+	int64_t next_expiry;	    /* no session's deadline is earlier */
 	char body[BODY_CHUNK];
 	char read[READ_CHUNK];
 };
@@ -57,11 +57,11 @@ struct smtp_pool {
 	size_t n_jobs;		/* in hand: queued or in conversation */
 	struct smtp_session *sessions;
 	unsigned n_connecting, n_ready, n_leaving; /* sessions, by state */
-	unsigned n_idle;	/* of the ready: those without a job */
-	unsigned cap;		/* connections that the server lets us have; <= limits */
+	unsigned n_idle;			   /* of the ready: those without a job */
+	unsigned cap; /* connections that the server lets us have; <= limits */
 	int64_t cap_until;
-	unsigned barren;	/* sessions in a row that were lost and had delivered nothing */
-	bool proved;		/* the last attempt to connect succeeded */
+	unsigned barren; /* sessions in a row that were lost and had delivered nothing */
+	bool proved;	 /* the last attempt to connect succeeded */
 	bool faulted, draining, finishing;
 };
 
@@ -74,15 +74,15 @@ enum session_state {
 
 struct smtp_session {
 	struct smtp_pool *pool;
-	struct smtp_session *next;	 /* in the pool; among the ended afterwards */
+	struct smtp_session *next; /* in the pool; among the ended afterwards */
 	struct smtp_session *next_dirty;
 	struct smtp_connection *conn;
-	struct smtp_dialogue *dialogue;	 /* from READY on */
+	struct smtp_dialogue *dialogue; /* from READY on */
 	enum session_state state;
 	bool dirty;
-	bool idle;	/* counted in pool->n_idle */
-	bool more;	/* its turn ended before its work did */
-	bool blocked;	/* waits for EPOLLOUT */
+	bool idle;    /* counted in pool->n_idle */
+	bool more;    /* its turn ended before its work did */
+	bool blocked; /* waits for EPOLLOUT */
 	unsigned n_taken, n_settled;
 	int64_t deadline;
 };

@@ -1,7 +1,6 @@
 #include "smtp/fault.h"
 
-const char *
-smtp_fault_name(enum smtp_fault_class class)
+const char *smtp_fault_name(enum smtp_fault_class class)
 {
 	switch (class) {
 	case SMTP_FAULT_CONFIG:

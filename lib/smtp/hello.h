@@ -18,7 +18,7 @@ struct smtp_hello {
 	bool starttls;		       /* 220 to STARTTLS was received */
 	bool authenticated;	       /* 235 was received */
 	unsigned n_replies;
-	unsigned n_lines;	       /* of the present reply */
+	unsigned n_lines; /* of the present reply */
 	struct smtp_reply_parser parser;
 };
 

@@ -22,13 +22,18 @@ enum smtp_outcome {
 };
 
 /* NOTIFY of RFC 3461 section 4.1; 0 leaves the parameter out. */
-enum { SMTP_NOTIFY_NEVER = 1, SMTP_NOTIFY_SUCCESS = 2, SMTP_NOTIFY_FAILURE = 4,
-	SMTP_NOTIFY_DELAY = 8 };
+enum {
+	SMTP_NOTIFY_NEVER = 1,
+	SMTP_NOTIFY_SUCCESS = 2,
+	SMTP_NOTIFY_FAILURE = 4,
+	SMTP_NOTIFY_DELAY = 8
+};
 
 struct smtp_recipient {
 	const char *address; /* without <>; UTF-8 only where the server has SMTPUTF8 */
-	const char *orcpt;   /* "rfc822;someone@example.com" in plain (xtext is made of it), or NULL */
-	unsigned notify;     /* SMTP_NOTIFY_* */
+	const char
+	    *orcpt;	 /* "rfc822;someone@example.com" in plain (xtext is made of it), or NULL */
+	unsigned notify; /* SMTP_NOTIFY_* */
 
 	/* Results.  A recipient whose outcome is not SMTP_PENDING at submission is left out. */
 	enum smtp_outcome outcome;
@@ -36,22 +41,22 @@ struct smtp_recipient {
 };
 
 enum {
-	SMTP_JOB_8BIT = 1,	/* the content has bytes above 0x7f: BODY=8BITMIME */
-	SMTP_JOB_SMTPUTF8 = 2,	/* its header has: SMTPUTF8 (RFC 6531); implied by UTF-8 addresses */
-	SMTP_JOB_RET_FULL = 4,	/* RET=FULL (RFC 3461) */
-	SMTP_JOB_RET_HDRS = 8,	/* RET=HDRS */
+	SMTP_JOB_8BIT = 1,     /* the content has bytes above 0x7f: BODY=8BITMIME */
+	SMTP_JOB_SMTPUTF8 = 2, /* its header has: SMTPUTF8 (RFC 6531); implied by UTF-8 addresses */
+	SMTP_JOB_RET_FULL = 4, /* RET=FULL (RFC 3461) */
+	SMTP_JOB_RET_HDRS = 8, /* RET=HDRS */
 };
 
 struct smtp_job {
-	const char *sender;		   /* without <>; "" is the null reverse-path */
+	const char *sender; /* without <>; "" is the null reverse-path */
 	struct smtp_recipient *recipients;
 	size_t n_recipients;
-	unsigned flags;			   /* SMTP_JOB_* */
-	const char *envid;		   /* ENVID in plain (RFC 3461 section 4.4), or NULL */
-	int fd;				   /* the content: CRLF lines, not dot-stuffed */
+	unsigned flags;	   /* SMTP_JOB_* */
+	const char *envid; /* ENVID in plain (RFC 3461 section 4.4), or NULL */
+	int fd;		   /* the content: CRLF lines, not dot-stuffed */
 	off_t offset;
 	uint64_t length;
-	void *arg;			   /* the caller's own */
+	void *arg; /* the caller's own */
 
 	/*
 	 * Results.  outcome is the best of the recipients': SENT if one was sent, else DEFERRED
@@ -72,8 +77,8 @@ struct smtp_job {
 void smtp_job_reset(struct smtp_job *job);
 
 /* The reply that decided a recipient's outcome: its own or the job's. */
-const struct smtp_reply *smtp_recipient_reply(const struct smtp_job *job,
-    const struct smtp_recipient *recipient);
+const struct smtp_reply *
+smtp_recipient_reply(const struct smtp_job *job, const struct smtp_recipient *recipient);
 
 /* "sent", "deferred", "failed", "uncertain", "unsent", ... */
 const char *smtp_outcome_name(enum smtp_outcome outcome);

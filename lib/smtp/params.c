@@ -81,7 +81,8 @@ smtp_params_login(const struct smtp_params *p)
 bool
 smtp_is_loopback(const struct sockaddr *address)
 {
-	const struct in6_addr *six = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+	const struct in6_addr *six =
+	    &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
 	const struct sockaddr_in *four = (const void *)address;
 
 	if (address->sa_family == AF_INET)

@@ -19,8 +19,8 @@ enum smtp_tls {
 };
 
 enum smtp_auth {
-	SMTP_AUTH_AUTO,	       /* with bearer: OAUTHBEARER or XOAUTH2; else PLAIN or LOGIN */
-	SMTP_AUTH_PLAIN,       /* RFC 4616 */
+	SMTP_AUTH_AUTO,	 /* with bearer: OAUTHBEARER or XOAUTH2; else PLAIN or LOGIN */
+	SMTP_AUTH_PLAIN, /* RFC 4616 */
 	SMTP_AUTH_LOGIN,
 	SMTP_AUTH_XOAUTH2,
 	SMTP_AUTH_OAUTHBEARER, /* RFC 7628 */
@@ -38,8 +38,8 @@ struct smtp_timeouts {
 };
 
 struct smtp_params {
-	const char *host;      /* a name or an address (IPv6 without brackets) */
-	uint16_t port;	       /* 0: 465 with implicit TLS, else 25 */
+	const char *host; /* a name or an address (IPv6 without brackets) */
+	uint16_t port;	  /* 0: 465 with implicit TLS, else 25 */
 	enum smtp_tls tls;
 	bool no_verify;	       /* takes any certificate */
 	const char *ca_file;   /* PEM; NULL with ca_dir NULL: the system's */
@@ -48,7 +48,7 @@ struct smtp_params {
 	const char *key_file;  /* its key; NULL: in cert_file */
 	const char *user;      /* NULL: no login */
 	const char *password;
-	const char *bearer;    /* OAuth 2.0 access token in place of a password, or NULL */
+	const char *bearer; /* OAuth 2.0 access token in place of a password, or NULL */
 	enum smtp_auth auth;
 	bool auth_without_tls; /* credentials may cross a network in clear (loopback: always) */
 	bool force_8bit;       /* send 8-bit content to a server without 8BITMIME all the same */

@@ -9,13 +9,13 @@
 #include "smtp/engine_private.h"
 
 enum {
-	TRIES = 2,		/* of a message whose connection was lost before its final dot */
+	TRIES = 2, /* of a message whose connection was lost before its final dot */
 	BARREN_MAX = 4,
-	JOBS_A_CONNECTION = 2,	/* in hand, that make another connection worth its while */
-	CAP_SECONDS = 60,	/* how long a server's refusal of more connections is heeded */
+	JOBS_A_CONNECTION = 2, /* in hand, that make another connection worth its while */
+	CAP_SECONDS = 60,      /* how long a server's refusal of more connections is heeded */
 };
 
-/* ---- queues ----------------------------------------------------------------------------------- */
+/* ---- queues -------------------------------------------------------------------------------- */
 
 static void
 queue_init(struct job_queue *q)
@@ -48,7 +48,7 @@ queue_pop(struct job_queue *q)
 	return job;
 }
 
-/* ---- jobs ------------------------------------------------------------------------------------- */
+/* ---- jobs ---------------------------------------------------------------------------------- */
 
 static void
 hand_back(struct smtp_pool *pool, struct smtp_job *job)
@@ -142,7 +142,7 @@ smtp_pool_settle(struct smtp_pool *pool, struct smtp_session *s, struct smtp_job
 	hand_back(pool, job);
 }
 
-/* ---- faults ----------------------------------------------------------------------------------- */
+/* ---- faults -------------------------------------------------------------------------------- */
 
 void
 smtp_pool_fault(struct smtp_pool *pool, const struct smtp_fault *fault)
@@ -188,7 +188,7 @@ smtp_pool_barren(struct smtp_pool *pool, const struct smtp_reply *why)
 	smtp_pool_fault(pool, &fault);
 }
 
-/* ---- connections ------------------------------------------------------------------------------ */
+/* ---- connections --------------------------------------------------------------------------- */
 
 bool
 smtp_pool_wears(const struct smtp_pool *pool, const struct smtp_session *s)
@@ -248,7 +248,7 @@ smtp_pool_schedule(struct smtp_pool *pool)
 		open_connections(pool);
 }
 
-/* ---- for the caller --------------------------------------------------------------------------- */
+/* ---- for the caller ------------------------------------------------------------------------ */
 
 struct smtp_pool *
 smtp_pool_new(struct smtp_engine *engine, const struct smtp_params *params,

@@ -44,7 +44,7 @@ struct smtp_callbacks {
 	/* -1: none of the messages that before_dot() saw since the last call may be sent; they
 	 * come back as SMTP_UNSENT.  May be NULL. */
 	int (*flush_dots)(void *arg);
-	/* The job is the caller's again: outcomes are in it.  Called once for each submitted job. */
+	/* The job is the caller's again, with its outcomes.  Once for each submitted job. */
 	void (*done)(struct smtp_pool *pool, struct smtp_job *job, void *arg);
 	/*
 	 * The account has a fault: no connection works.  Called once, before the done() of
@@ -56,17 +56,18 @@ struct smtp_callbacks {
 
 /* Each 0 means the default. */
 struct smtp_limits {
-	unsigned connections;	 /* at once: 10 */
-	unsigned messages;	 /* for each connection: 100; UINT_MAX is no limit */
-	int64_t ttl;		 /* an idle connection is kept so long (microseconds): 10 s */
-	unsigned ahead;		 /* jobs wanted in hand for each connection: 4 */
+	unsigned connections; /* at once: 10 */
+	unsigned messages;    /* for each connection: 100; UINT_MAX is no limit */
+	int64_t ttl;	      /* an idle connection is kept so long (microseconds): 10 s */
+	unsigned ahead;	      /* jobs wanted in hand for each connection: 4 */
 };
 
-/* callbacks are copied.  NULL with err filled where the kernel or libcurl refuses. */
-struct smtp_engine *smtp_engine_new(const struct smtp_callbacks *callbacks, void *arg,
-    struct err *err);
-/* At most so many connections with work at once in all pools together (0: no limit), but one in each
- * pool that has jobs: no account waits for another to end. */
+/* callbacks are copied.  NULL with err filled where the kernel or libcurl refuses.  The program has
+ * to ignore SIGPIPE, as TLS writes to connections that may be gone. */
+struct smtp_engine *
+smtp_engine_new(const struct smtp_callbacks *callbacks, void *arg, struct err *err);
+/* At most so many connections with work at once in all pools together (0: no limit), but one in
+ * each pool that has jobs: no account waits for another to end. */
 void smtp_engine_limit(struct smtp_engine *engine, unsigned connections);
 /* Frees the engine; its pools must have been freed. */
 void smtp_engine_free(struct smtp_engine *engine);
@@ -80,8 +81,8 @@ int smtp_engine_step(struct smtp_engine *engine, int timeout_ms, struct err *err
 
 /* Calls ready(fd, arg) from smtp_engine_step() whenever fd is readable: a signalfd, an inotify, an
  * eventfd of the caller's.  0, or -1 with errno.  unwatch before closing fd. */
-int smtp_engine_watch(struct smtp_engine *engine, int fd, void (*ready)(int fd, void *arg),
-    void *arg);
+int
+smtp_engine_watch(struct smtp_engine *engine, int fd, void (*ready)(int fd, void *arg), void *arg);
 void smtp_engine_unwatch(struct smtp_engine *engine, int fd);
 
 /* params and limits are copied, the strings of params are not.  arg comes back by smtp_pool_arg.

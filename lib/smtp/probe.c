@@ -11,8 +11,7 @@
 
 enum { OFFERS_MAX = 8 * 1024 };
 
-static int
-exit_code(enum smtp_fault_class class)
+static int exit_code(enum smtp_fault_class class)
 {
 	switch (class) {
 	case SMTP_FAULT_CONFIG:
@@ -36,8 +35,9 @@ wait_for(struct smtp_net *net, int epoll, struct err *err)
 
 	while (smtp_net_finished(net) == NULL) {
 		now = clock_monotonic();
-		ms = smtp_net_deadline(net) <= now ? 0 :
-						     (smtp_net_deadline(net) - now) / (USEC / 1000) + 1;
+		ms = smtp_net_deadline(net) <= now ?
+		    0 :
+		    (smtp_net_deadline(net) - now) / (USEC / 1000) + 1;
 		n = epoll_wait(epoll, &event, 1, ms > 60000 ? 60000 : (int)ms);
 		if (n < 0 && errno != EINTR)
 			return err_sys(err, EX_OSERR, "epoll cannot be used");

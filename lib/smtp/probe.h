@@ -9,11 +9,11 @@
 #include "smtp/pool.h"
 
 struct smtp_probe {
-	bool tls;		   /* the connection is encrypted */
-	bool authenticated;	   /* 235 was received */
-	char peer[64];		   /* address and port reached: "192.0.2.1:587", "[::1]:25" */
-	struct buf capabilities;   /* EHLO's list, one a line, control characters escaped */
-	struct smtp_fault fault;   /* where it failed */
+	bool tls;		 /* the connection is encrypted */
+	bool authenticated;	 /* 235 was received */
+	char peer[64];		 /* address and port reached: "192.0.2.1:587", "[::1]:25" */
+	struct buf capabilities; /* EHLO's list, one a line, control characters escaped */
+	struct smtp_fault fault; /* where it failed */
 };
 
 /* Blocks until done, for as long as the time-outs allow.  0, or -1 with probe->fault and err (69,

@@ -20,12 +20,12 @@ struct smtp_reply {
 struct smtp_reply_parser {
 	struct smtp_reply reply;
 	size_t text_len;
-	size_t line_len;   /* bytes of the present line so far */
+	size_t line_len; /* bytes of the present line so far */
 	unsigned n_lines;
-	int line_code;	   /* digits of the present line, as they come */
-	bool last;	   /* the present line is the last one */
-	bool done;	   /* reply was handed out: the next byte starts a new one */
-	bool cr;	   /* a CR whose LF has not come yet */
+	int line_code; /* digits of the present line, as they come */
+	bool last;     /* the present line is the last one */
+	bool done;     /* reply was handed out: the next byte starts a new one */
+	bool cr;       /* a CR whose LF has not come yet */
 };
 
 void smtp_reply_parser_init(struct smtp_reply_parser *p);

@@ -70,8 +70,8 @@ touch(struct smtp_session *s)
 static void
 note_idle(struct smtp_session *s)
 {
-	bool idle = s->state == SESSION_READY &&
-	    smtp_dialogue_phase(s->dialogue) == SMTP_PHASE_IDLE;
+	bool idle =
+	    s->state == SESSION_READY && smtp_dialogue_phase(s->dialogue) == SMTP_PHASE_IDLE;
 
 	if (idle == s->idle)
 		return;
@@ -187,8 +187,8 @@ session_read(struct smtp_session *s)
 			break;
 	}
 	if (n == 0 || (n < 0 && errno != EAGAIN)) {
-		end_by_loss(s, n == 0 ? "the server closed the connection" :
-		    "the connection was lost");
+		end_by_loss(s,
+		    n == 0 ? "the server closed the connection" : "the connection was lost");
 		return;
 	}
 	s->more = i == READS_A_TURN;
@@ -206,8 +206,8 @@ session_ready(struct smtp_session *s)
 	struct smtp_pool *pool = s->pool;
 	char peer[64];
 
-	s->dialogue = smtp_dialogue_new(smtp_connection_capabilities(s->conn),
-	    pool->params.force_8bit);
+	s->dialogue =
+	    smtp_dialogue_new(smtp_connection_capabilities(s->conn), pool->params.force_8bit);
 	set_state(s, SESSION_READY);
 	pool->proved = true;
 	if (log_wants(LOG_LEVEL_DEBUG)) {
@@ -267,8 +267,8 @@ feed_body(struct smtp_session *s, size_t n)
 
 	if (n > sizeof(e->body))
 		n = sizeof(e->body);
-	if (fs_pread(job->fd, e->body, n, job->offset + (off_t)smtp_dialogue_body_at(s->dialogue))
-	    == 0) {
+	if (fs_pread(job->fd, e->body, n,
+		job->offset + (off_t)smtp_dialogue_body_at(s->dialogue)) == 0) {
 		smtp_dialogue_body(s->dialogue, e->body, n);
 		return;
 	}
@@ -298,8 +298,7 @@ smtp_session_fill(struct smtp_session *s)
 			s->more = true;
 			break;
 		}
-		job = smtp_pool_take(s->pool, s,
-		    smtp_dialogue_phase(d) != SMTP_PHASE_IDLE);
+		job = smtp_pool_take(s->pool, s, smtp_dialogue_phase(d) != SMTP_PHASE_IDLE);
 		if (job == NULL)
 			break;
 		s->n_taken++;

@@ -12,11 +12,14 @@
 #include "base/buf.h"
 
 struct smtp_stuffer {
-	bool inside;	/* within a line: something stands on it already */
+	bool inside;	 /* within a line: something stands on it already */
 	bool pending_cr; /* the last byte was a CR */
 };
 
-#define SMTP_STUFFER_INIT { false, false }
+#define SMTP_STUFFER_INIT                                                                          \
+	{                                                                                          \
+		false, false                                                                       \
+	}
 
 /* Appends n bytes of content to out, which takes 2 * n + 2 bytes at the most. */
 void smtp_stuff(struct smtp_stuffer *st, struct buf *out, const char *bytes, size_t n);

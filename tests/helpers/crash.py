@@ -80,9 +80,9 @@ class Spool:
             "MAILQ_CONFIG": config,
         }
 
-    def start(self, argv, env=None, **more):
+    def start(self, argv, env=None, wrapper=(), **more):
         return subprocess.Popen(
-            [program(argv[0]), *argv[1:]],
+            [*wrapper, program(argv[0]), *argv[1:]],
             env={**self.env, **(env or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -90,9 +90,9 @@ class Spool:
             **more,
         )
 
-    def call(self, argv, text="", env=None, seconds=60):
+    def call(self, argv, text="", env=None, wrapper=(), seconds=60):
         """(exit status, stdout, stderr); a status of -9 is a kill."""
-        process = self.start(argv, env, stdin=subprocess.PIPE)
+        process = self.start(argv, env, wrapper, stdin=subprocess.PIPE)
         try:
             out, errors = process.communicate(text, seconds)
         except subprocess.TimeoutExpired:

@@ -93,7 +93,7 @@ kept() {
 
 # run_mailq [OPTION...]: mailq-run, which must exit with 0; what it says is in $output and $stderr
 run_mailq() {
-	run -0 --separate-stderr mailq-run "$@"
+	run -0 --separate-stderr timeout 60 mailq-run "$@"
 }
 
 # summary TEXT: the last run printed this

@@ -55,6 +55,13 @@ dovecot_setup() {
 		  driver = passwd-file
 		  args = $dir/passwd
 		}
+		# A wrong password is refused at once, and those after it too.
+		auth_failure_delay = 0
+		service anvil {
+		  unix_listener anvil-auth-penalty {
+		    mode = 0
+		  }
+		}
 		service auth {
 		  unix_listener $queue/private/auth {
 		    mode = 0660

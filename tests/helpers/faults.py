@@ -1,11 +1,13 @@
-"""faults.py SCENARIO: what an add, a delivery or a recovery leaves behind when one of its calls fails
-or is the last of the process.
+"""faults.py SCENARIO...: what an add, a delivery or a recovery leaves behind when one of its calls
+fails or is the last of the process.
 
 Each scenario is run once without a fault, which gives the number of calls that change the spool, and
 then again for every one of them and every way to fail (tests/preload/faults.c).  After each the spool
 is given to a mailq-run without faults, and what was acknowledged is compared with what arrived.
 
-FAULTS_STRIDE=N takes only each N-th call of a long scenario (1: all); FAULTS_ONLY="ACT NUMBER" one case.
+FAULTS_STRIDE=N tries each N-th case only, another part of the calls for each way to fail (1: all);
+FAULTS_ONLY="ACT NUMBER" is one case.  "faults.py complete" holds the preloaded object against strace:
+whether there are calls that it does not see.
 """
 
 import concurrent.futures
@@ -61,17 +63,21 @@ class Case:
     def faulted(self, argv, text="", act=None, at=None):
         """Runs a program with the fault of this case, or another."""
         self.forget_calls()
-        self.status, out, errors = self.spool.call(
-            argv,
-            text,
-            {
-                "LD_PRELOAD": SHIM,
-                "FAULTS_UNDER": self.spool.path,
-                "FAULTS_AT": str(self.at if at is None else at),
-                "FAULTS_ACT": act or self.act,
-                "FAULTS_LOG": self.log,
-            },
-        )
+        env = {
+            "LD_PRELOAD": SHIM,
+            "FAULTS_UNDER": self.spool.path,
+            "FAULTS_AT": str(self.at if at is None else at),
+            "FAULTS_ACT": act or self.act,
+            "FAULTS_LOG": self.log,
+        }
+        wrapper = []
+        if self.act == "strace":
+            wrapper = ["strace", "-f", "-y", "-qq", "-s", "0", "-e", "signal=none"]
+            wrapper += ["-e", "trace=%file,%desc", "-o", self.log + ".strace"]
+            for name, value in env.items():
+                wrapper += ["-E", f"{name}={value}"]
+            env = {}
+        self.status, out, errors = self.spool.call(argv, text, env, wrapper)
         self.expect("Sanitizer" not in errors, errors)
         return out.split(), errors
 
@@ -168,7 +174,6 @@ class Case:
 class Scenario:
     server = None
     acts = FAILS + KILLS
-    stride = 1
 
     def __init__(self, directory):
         self.dir = directory
@@ -208,15 +213,15 @@ class Scenario:
         if not good or not calls:
             print(f"  without a fault: {len(calls)} calls, {'good' if good else 'bad'}")
             return False
-        stride = int(os.environ.get("FAULTS_STRIDE", self.stride))
+        stride = int(os.environ.get("FAULTS_STRIDE", 1))
         cases = []
-        for act in self.acts:
+        for part, act in enumerate(self.acts):
             for number, name, _ in calls:
                 if act == "torn" and "write" not in name:
                     continue
-                if stride > 1 and self.is_dull(calls, number) and (number + hash(act)) % stride:
-                    continue
-                cases.append((act, number))
+                each = stride * (16 if self.is_dull(calls, number) else 1)
+                if (number + part * (each // len(self.acts) + 1)) % each == 0:
+                    cases.append((act, number))
         if "FAULTS_ONLY" in os.environ:
             act, number = os.environ["FAULTS_ONLY"].split()
             cases = [(act, int(number))]
@@ -371,7 +376,6 @@ class AddHundred(AddBatch):
     """Two groups: one large enough for a bucket of its own, one that goes into a shared one."""
 
     names = tuple(f"n{number}" for number in range(100))
-    stride = 16
 
     def argv(self, case):
         lines = [one_json(case.id(name), priority=2 if at < 70 else 1, size=50)
@@ -568,6 +572,39 @@ class RecoverDraftDone(RecoverDraft):
     dead_at = "done"
 
 
+CHANGING = re.compile(
+    r"\d+ +(mkdir|mkdirat|rmdir|link|linkat|symlink|symlinkat|rename|renameat|renameat2|unlink|"
+    r"unlinkat|fsync|fdatasync|syncfs|sync_file_range|truncate|ftruncate|fallocate|write|pwrite64|"
+    r"writev|pwritev|pwritev2|copy_file_range|sendfile|splice|chmod|fchmod|fchmodat|chown|fchown|"
+    r"fchownat|utimensat|setxattr|fsetxattr|mknod|mknodat|open|openat|creat)\((.*)"
+)
+
+
+def complete(directory, name):
+    """One run that both strace and the preloaded object look at: they must count the same."""
+    scenario = SCENARIOS[name](directory)
+    case = Case(scenario, "strace", 0)
+    scenario.prepare(case)
+    scenario.act(case)
+    seen = [call for call in case.calls()]
+    made = []
+    with open(case.log + ".strace") as lines:
+        for line in lines:
+            match = CHANGING.match(line)
+            if not match or case.spool.path not in match[2] or case.log in match[2]:
+                continue
+            if match[1] in ("open", "openat") and "O_CREAT" not in match[2]:
+                continue
+            made.append(line.strip())
+    print(f"{name}: strace has seen {len(made)} calls, the preloaded object {len(seen)}")
+    if len(made) != len(seen):
+        print("\n".join(made), "\n", *seen, sep="\n")
+        return False
+    if scenario.server is not None:
+        scenario.server.close()
+    return case.status == 0 and len(seen) > 10 and not case.complaints
+
+
 SCENARIOS = {
     "add-one": AddOne,
     "add-first": AddFirst,
@@ -594,6 +631,9 @@ def main(names):
     if not os.path.exists(SHIM):
         print(f"{SHIM} is not there: make test-programs")
         return 1
+    if names[0] == "complete":
+        with tempfile.TemporaryDirectory(prefix="mailq-faults.") as directory:
+            return 0 if all([complete(directory, name) for name in names[1:]]) else 1
     for name in names:
         # Hundreds of spools: where there is a file system in memory, a sync costs nothing.
         where = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None

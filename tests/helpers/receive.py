@@ -88,6 +88,11 @@ class Server:
             if not self.changed.wait_for(condition, seconds):
                 raise TimeoutError("the server never saw what was waited for")
 
+    def wait_a_moment(self):
+        """Until another message comes, at the most a tenth of a second."""
+        with self.changed:
+            self.changed.wait(0.1)
+
     def _once(self, recipient):
         if recipient in self.seen:
             return False

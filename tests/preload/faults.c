@@ -377,7 +377,7 @@ symlink(const char *text, const char *name)
 int
 renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned int flags)
 {
-	DO(judge("rename", to_dir, to, true), int,
+	DO(judge("rename", to_dir, to, false), int,
 	    syscall(SYS_renameat2, from_dir, from, to_dir, to, flags));
 }
 

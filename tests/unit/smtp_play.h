@@ -62,7 +62,7 @@ server_start(struct server *s, const char *const *args)
 	int pipes[2], n = 0, i;
 
 	snprintf(path, sizeof(path), "%s/tests/helpers/smtp_script.py", top != NULL ? top : ".");
-	argv[n++] = (char *)(uintptr_t)"/usr/bin/python3";
+	argv[n++] = (char *)(uintptr_t) "/usr/bin/python3";
 	argv[n++] = path;
 	for (i = 0; args[i] != NULL && n < 39; i++)
 		argv[n++] = (char *)(uintptr_t)args[i];
@@ -113,11 +113,11 @@ struct play {
 	struct smtp_params params;
 	struct smtp_limits limits;
 	unsigned n_jobs;
-	unsigned n_recipients;	/* of each job; 1 by default */
-	size_t size;		/* of each message, at least; small by default */
-	unsigned refuse_offer;	/* before_dot() fails for this job (counted from 1) */
-	bool refuse_flush;	/* flush_dots() fails, once */
-	unsigned drain_after;	/* the pool is drained once so many are done */
+	unsigned n_recipients; /* of each job; 1 by default */
+	size_t size;	       /* of each message, at least; small by default */
+	unsigned refuse_offer; /* before_dot() fails for this job (counted from 1) */
+	bool refuse_flush;     /* flush_dots() fails, once */
+	unsigned drain_after;  /* the pool is drained once so many are done */
 
 	/* Afterwards. */
 	struct smtp_job jobs[PLAY_JOBS];
@@ -221,6 +221,7 @@ play_engine(void *arg)
 	struct err err = ERR_INIT;
 	struct smtp_engine *engine = smtp_engine_new(&callbacks, arg, &err);
 
+	signal(SIGPIPE, SIG_IGN);
 	CHECK_STR(err.msg, "");
 	if (engine == NULL)
 		exit(2);

@@ -69,7 +69,8 @@ TEST(replies_in_any_pieces)
 
 	for (i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
 		for (j = 0; j < sizeof(steps) / sizeof(steps[0]); j++) {
-			result = feed(&p, replies[i].input, strlen(replies[i].input), steps[j], &taken);
+			result =
+			    feed(&p, replies[i].input, strlen(replies[i].input), steps[j], &taken);
 			CHECK_ROW(replies[i].name, result == replies[i].result);
 			if (result != 1 || replies[i].result != 1)
 				continue;
@@ -131,7 +132,8 @@ next_random(unsigned *state)
 /* Any bytes: parsing goes on or stops, in bounds, and says the same for any split. */
 TEST(random_bytes_in_random_pieces)
 {
-	static const char alphabet[] = "0123456789- \r\n.\x00\xff\xc3\xbc" "a25";
+	static const char alphabet[] = "0123456789- \r\n.\x00\xff\xc3\xbc"
+				       "a25";
 	struct smtp_reply_parser whole, pieces;
 	unsigned state = 7, round;
 	size_t i, len, used_whole, used;
@@ -147,8 +149,9 @@ TEST(random_bytes_in_random_pieces)
 		result = feed(&whole, input, len, len + 1, &used_whole);
 		if (feed(&pieces, input, len, 1 + next_random(&state) % 9, &used) != result)
 			CHECK_ROW("same result", 0);
-		if (result == 1 && (used != used_whole ||
-		    memcmp(&whole.reply, &pieces.reply, sizeof(whole.reply)) != 0))
+		if (result == 1 &&
+		    (used != used_whole ||
+			memcmp(&whole.reply, &pieces.reply, sizeof(whole.reply)) != 0))
 			CHECK_ROW("same reply", 0);
 		if (result == 1 && strpbrk(whole.reply.text, "\r\n\x1b") != NULL)
 			CHECK_ROW("one clean line", 0);

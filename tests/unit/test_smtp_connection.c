@@ -19,7 +19,8 @@ certificate(const char *name)
 
 	if (directory[0] == '\0') {
 		snprintf(directory, sizeof(directory), "%s/certificates", unit_tmpdir());
-		snprintf(command, sizeof(command), "bash -c '. %s/tests/helpers/certificates.bash && "
+		snprintf(command, sizeof(command),
+		    "bash -c '. %s/tests/helpers/certificates.bash && "
 		    "make_certificates %s && cd %s && cat server.pem server.key >both.pem && "
 		    "cat stranger.pem stranger.key >stranger-both.pem'",
 		    top != NULL ? top : ".", directory, directory);
@@ -52,10 +53,13 @@ deliver(struct play *p, struct server *s, const char *const *args)
 
 TEST(starttls_with_our_authority)
 {
-	const char *args[] = { "-t", certificate("both.pem"), "-e", "none", "-s", "PIPELINING", "-s",
-		"SIZE 100", NULL };
-	struct play p = { .params = { .host = "localhost", .tls = SMTP_TLS_REQUIRED,
-		.ca_file = certificate("ca.pem") }, .n_jobs = 2, .limits = { .connections = 1 } };
+	const char *args[] = { "-t", certificate("both.pem"), "-e", "none", "-s", "PIPELINING",
+		"-s", "SIZE 100", NULL };
+	struct play p = { .params = { .host = "localhost",
+			      .tls = SMTP_TLS_REQUIRED,
+			      .ca_file = certificate("ca.pem") },
+		.n_jobs = 2,
+		.limits = { .connections = 1 } };
 	struct server s;
 
 	deliver(&p, &s, args);
@@ -70,8 +74,9 @@ TEST(starttls_with_our_authority)
 TEST(implicit_tls)
 {
 	const char *args[] = { "-t", certificate("both.pem"), "-i", NULL };
-	struct play p = { .params = { .host = "127.0.0.1", .tls = SMTP_TLS_IMPLICIT,
-		.ca_file = certificate("ca.pem") } };
+	struct play p = { .params = { .host = "127.0.0.1",
+			      .tls = SMTP_TLS_IMPLICIT,
+			      .ca_file = certificate("ca.pem") } };
 	struct server s;
 
 	deliver(&p, &s, args);
@@ -108,7 +113,8 @@ TEST(certificates_are_checked)
 		p.params.host = "localhost";
 		p.params.tls = certificates[i].tls;
 		p.params.no_verify = certificates[i].no_verify;
-		p.params.ca_file = certificates[i].ca != NULL ? certificate(certificates[i].ca) : NULL;
+		p.params.ca_file =
+		    certificates[i].ca != NULL ? certificate(certificates[i].ca) : NULL;
 		deliver(&p, &s, args);
 		CHECK_ROW(certificates[i].name, p.outcomes[0] == certificates[i].outcome);
 		if (certificates[i].outcome == 'A')
@@ -123,7 +129,8 @@ TEST(certificates_are_checked)
 TEST(required_tls_is_required)
 {
 	static const char *const not_offered[] = { NULL };
-	const char *refused[] = { "-t", certificate("both.pem"), "starttls=454 4.7.0 not now", NULL };
+	const char *refused[] = { "-t", certificate("both.pem"), "starttls=454 4.7.0 not now",
+		NULL };
 	const char *lied[] = { "-t", certificate("both.pem"), "starttls=502 what", NULL };
 	const char *const *servers[] = { not_offered, refused, lied };
 	struct server s;
@@ -146,7 +153,8 @@ TEST(required_tls_is_required)
 TEST(tls_is_tried_or_left)
 {
 	static const char *const not_offered[] = { NULL };
-	const char *refused[] = { "-t", certificate("both.pem"), "starttls=454 4.7.0 not now", NULL };
+	const char *refused[] = { "-t", certificate("both.pem"), "starttls=454 4.7.0 not now",
+		NULL };
 	struct play tried = { .params = { .tls = SMTP_TLS_TRY } }, left = { .n_jobs = 1 };
 	struct play after = { .params = { .tls = SMTP_TLS_TRY } };
 	struct server s;
@@ -171,7 +179,8 @@ TEST(words_before_tls_are_no_replies)
 {
 	const char *args[] = { "-t", certificate("both.pem"),
 		"starttls=220 go|250-injected|250 SIZE 1", NULL };
-	struct play p = { .params = { .tls = SMTP_TLS_REQUIRED, .ca_file = certificate("ca.pem") } };
+	struct play p = { .params = { .tls = SMTP_TLS_REQUIRED,
+			      .ca_file = certificate("ca.pem") } };
 	struct server s;
 
 	deliver(&p, &s, args);
@@ -185,8 +194,11 @@ TEST(words_before_tls_are_no_replies)
 TEST(large_messages_through_tls)
 {
 	const char *args[] = { "-t", certificate("both.pem"), "body=late", NULL };
-	struct play p = { .params = { .host = "localhost", .tls = SMTP_TLS_REQUIRED,
-		.ca_file = certificate("ca.pem") }, .size = 9000000, .n_jobs = 4,
+	struct play p = { .params = { .host = "localhost",
+			      .tls = SMTP_TLS_REQUIRED,
+			      .ca_file = certificate("ca.pem") },
+		.size = 9000000,
+		.n_jobs = 4,
 		.limits = { .connections = 2 } };
 	struct server s;
 	char line[100];
@@ -222,10 +234,12 @@ static const struct {
 	{ "no AUTH", "SIZE", NULL, SMTP_AUTH_AUTO, false, NULL, 0 },
 	{ "none in common", "AUTH CRAM-MD5 GSSAPI", NULL, SMTP_AUTH_AUTO, false, NULL, 0 },
 	{ "none by choice", "AUTH PLAIN", NULL, SMTP_AUTH_LOGIN, false, NULL, 0 },
-	{ "refused", "AUTH PLAIN", "auth=535 5.7.8 bad credentials", SMTP_AUTH_AUTO, false, NULL, 535 },
-	{ "refused for now", "AUTH PLAIN", "auth=454 4.7.0 later", SMTP_AUTH_AUTO, false, NULL, 454 },
-	{ "bearer refused", "AUTH XOAUTH2", "auth=334 eyJzdGF0dXMiOiI0MDEifQ==", SMTP_AUTH_AUTO, true,
-	    NULL, 0 },
+	{ "refused", "AUTH PLAIN", "auth=535 5.7.8 bad credentials", SMTP_AUTH_AUTO, false, NULL,
+	    535 },
+	{ "refused for now", "AUTH PLAIN", "auth=454 4.7.0 later", SMTP_AUTH_AUTO, false, NULL,
+	    454 },
+	{ "bearer refused", "AUTH XOAUTH2", "auth=334 eyJzdGF0dXMiOiI0MDEifQ==", SMTP_AUTH_AUTO,
+	    true, NULL, 0 },
 };
 
 TEST(logins_are_made_or_missed)
@@ -270,24 +284,30 @@ TEST(credentials_never_cross_a_network_in_clear)
 	struct server s;
 
 	memset(&p, 0, sizeof(p));
-	p.params = (struct smtp_params){ .host = "192.0.2.1", .port = 25, .tls = ways[0],
-		.user = "user", .password = secret };
+	p.params = (struct smtp_params){ .host = "192.0.2.1",
+		.port = 25,
+		.tls = ways[0],
+		.user = "user",
+		.password = secret };
 	deliver(&p, &s, args);
 	EXPECT_FAULT(&p, SMTP_FAULT_CONFIG);
 	play_free(&p);
 	server_free(&s);
 	/* STARTTLS that is tried becomes a must with credentials; only loopback needs none. */
-	CHECK(smtp_params_need_tls(&(struct smtp_params){ .host = "relay.example", .tls = ways[1],
-	    .user = "u" }));
-	CHECK(smtp_params_need_tls(&(struct smtp_params){ .host = "127.0.0.1.example",
-	    .tls = ways[1], .user = "u" }));
-	CHECK(!smtp_params_need_tls(&(struct smtp_params){ .host = "::1", .tls = ways[1],
-	    .user = "u" }));
-	CHECK(!smtp_params_need_tls(&(struct smtp_params){ .host = "127.1.2.3", .tls = ways[1],
-	    .user = "u" }));
-	CHECK(!smtp_params_need_tls(&(struct smtp_params){ .host = "relay.example", .tls = ways[1],
-	    .user = "u", .auth_without_tls = true }));
-	CHECK(!smtp_params_need_tls(&(struct smtp_params){ .host = "relay.example", .tls = ways[1] }));
+	CHECK(smtp_params_need_tls(
+	    &(struct smtp_params){ .host = "relay.example", .tls = ways[1], .user = "u" }));
+	CHECK(smtp_params_need_tls(
+	    &(struct smtp_params){ .host = "127.0.0.1.example", .tls = ways[1], .user = "u" }));
+	CHECK(!smtp_params_need_tls(
+	    &(struct smtp_params){ .host = "::1", .tls = ways[1], .user = "u" }));
+	CHECK(!smtp_params_need_tls(
+	    &(struct smtp_params){ .host = "127.1.2.3", .tls = ways[1], .user = "u" }));
+	CHECK(!smtp_params_need_tls(&(struct smtp_params){ .host = "relay.example",
+	    .tls = ways[1],
+	    .user = "u",
+	    .auth_without_tls = true }));
+	CHECK(!smtp_params_need_tls(
+	    &(struct smtp_params){ .host = "relay.example", .tls = ways[1] }));
 }
 
 static const struct {
@@ -389,7 +409,7 @@ TEST(a_handshake_without_end_times_out)
 {
 	static const char *const args[] = { "connect=hang", NULL };
 	struct play p = { .params = { .tls = SMTP_TLS_IMPLICIT,
-		.timeouts = { .connect = USEC / 10 } } };
+			      .timeouts = { .connect = USEC / 10 } } };
 	struct server s;
 	int64_t start = clock_monotonic();
 
@@ -404,10 +424,13 @@ TEST(a_handshake_without_end_times_out)
 
 TEST(probes)
 {
-	const char *args[] = { "-t", certificate("both.pem"), "-e", "AUTH LOGIN", "-s", "SIZE 5", "-s",
-		"AUTH PLAIN", "-s", "X\x1b[1m", NULL };
-	struct smtp_params params = { .host = "127.0.0.1", .tls = SMTP_TLS_REQUIRED,
-		.ca_file = certificate("ca.pem"), .user = "u", .password = secret };
+	const char *args[] = { "-t", certificate("both.pem"), "-e", "AUTH LOGIN", "-s", "SIZE 5",
+		"-s", "AUTH PLAIN", "-s", "X\x1b[1m", NULL };
+	struct smtp_params params = { .host = "127.0.0.1",
+		.tls = SMTP_TLS_REQUIRED,
+		.ca_file = certificate("ca.pem"),
+		.user = "u",
+		.password = secret };
 	struct smtp_probe probe;
 	struct err err = ERR_INIT;
 	char peer[64];

@@ -3,8 +3,12 @@
 
 #define NO_FAULT (-1)
 
-static const struct smtp_timeouts quick = { .greeting = USEC / 3, .command = USEC / 3,
-	.data_start = USEC / 3, .data_block = USEC, .data_end = USEC / 3, .quit = USEC / 3 };
+static const struct smtp_timeouts quick = { .greeting = USEC / 3,
+	.command = USEC / 3,
+	.data_start = USEC / 3,
+	.data_block = USEC,
+	.data_end = USEC / 3,
+	.quit = USEC / 3 };
 
 /* Three messages over one connection at a time, with PIPELINING and without any extension. */
 static const struct {
@@ -138,8 +142,10 @@ TEST(each_step_goes_wrong)
 
 TEST(each_recipient_has_its_own_outcome)
 {
-	static const char *const args[] = { "rcpt#2=550 5.1.1 who", "rcpt#4=450 4.2.1 later", NULL };
-	static const enum smtp_outcome want[] = { SMTP_SENT, SMTP_FAILED, SMTP_SENT, SMTP_DEFERRED };
+	static const char *const args[] = { "rcpt#2=550 5.1.1 who", "rcpt#4=450 4.2.1 later",
+		NULL };
+	static const enum smtp_outcome want[] = { SMTP_SENT, SMTP_FAILED, SMTP_SENT,
+		SMTP_DEFERRED };
 	struct play p = { .n_jobs = 1, .n_recipients = 4 };
 	struct server s;
 	int i;
