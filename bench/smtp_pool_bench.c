@@ -1,7 +1,9 @@
 /*
  * Delivery alone, without a queue: COUNT messages of SIZE bytes to HOST:PORT.
  *
- *	smtp_pool_bench HOST PORT [COUNT [SIZE [CONNECTIONS [MESSAGES-A-CONNECTION]]]]
+ *	smtp_pool_bench HOST PORT [COUNT [SIZE [CONNECTIONS [MESSAGES [ACROSS]]]]]
+ *
+ * ACROSS 1 pipelines each message's commands behind the final dot of the one before.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -138,7 +140,8 @@ main(int argc, char **argv)
 	struct smtp_params params = { .host = argc > 1 ? argv[1] : "127.0.0.1",
 		.port = (uint16_t)argument(argc, argv, 2, 25),
 		.tls = SMTP_TLS_TRY,
-		.no_verify = true };
+		.no_verify = true,
+		.pipeline_messages = argument(argc, argv, 7, 0) != 0 };
 	struct smtp_limits limits = { .connections = (unsigned)argument(argc, argv, 5, 10),
 		.messages = (unsigned)argument(argc, argv, 6, 100) };
 	struct err err = ERR_INIT;

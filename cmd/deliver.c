@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -12,6 +13,8 @@
 /* How many messages are in hand for one outlet at the most: what a crash can leave uncertain after a
  * power cut, and what other runners and operators cannot touch. */
 #define WINDOW_MAX 256
+/* Descriptors for all but the messages in hand. */
+#define DESCRIPTORS_SPARED 128
 /* A window that was used up in less than this doubles; one that took longer than the other halves. */
 #define WINDOW_QUICK (100 * INT64_C(1000))
 #define WINDOW_SLOW (500 * INT64_C(1000))
@@ -22,8 +25,10 @@
 #define REPLAN_AFTER (1 * USEC)
 /* A journal is ended when it is this long, or this old while watching. */
 #define JOURNAL_FULL (16 * 1024 * 1024)
-/* Old logs that one cycle forgets at the most. */
+#define JOURNAL_OLD (3600 * USEC)
+/* Old logs that one cycle forgets at the most, and how often they are looked for while watching. */
 #define RETIRE_MAX 50
+#define RETIRE_EVERY (60 * USEC)
 
 static int
 before_dot(struct smtp_job *job, void *arg)
@@ -78,6 +83,18 @@ pool_fault(struct smtp_pool *pool, const struct smtp_fault *fault, void *arg)
 	outlet_park(outlet, smtp_fault_name(fault->class), line);
 }
 
+/* How many messages may be in hand at once: each has its file open, perhaps a lane of its own and,
+ * being captured, a new file; and connections and buckets want some too. */
+static size_t
+hand_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < 2 * DESCRIPTORS_SPARED)
+		return 1;
+	return (size_t)(limit.rlim_cur - DESCRIPTORS_SPARED) / 3;
+}
+
 int
 deliver_begin(struct delivery *d, const struct settings *settings, struct spool *spool,
     const struct deliver_options *options, const volatile sig_atomic_t *stop, struct err *err)
@@ -90,6 +107,7 @@ deliver_begin(struct delivery *d, const struct settings *settings, struct spool 
 	d->options = *options;
 	d->stop = stop;
 	d->wanted_dir = -1;
+	d->hand_max = hand_max();
 	runner_init(&d->runner, spool, "mailq-run");
 	d->engine = smtp_engine_new(&callbacks, d, err);
 	if (d->engine == NULL)
@@ -117,20 +135,18 @@ policy_of(const char *name, void *arg)
 	}
 }
 
-static int
+static void
 recover(struct delivery *d, struct err *err)
 {
 	struct recover_result result;
 
-	if (recover_runners(d->spool, policy_of, d, &result, err) < 0)
-		return -1;
+	recover_runners(d->spool, policy_of, d, &result, err);
 	d->counts.recovered += result.completed + result.put_back + result.uncertain;
 	if (result.runners > 0)
 		log_warning("recovered after %u mailq-run that had died: %llu completed, %llu put "
 			    "back, %llu uncertain",
 		    result.runners, (unsigned long long)result.completed,
 		    (unsigned long long)result.put_back, (unsigned long long)result.uncertain);
-	return 0;
 }
 
 static bool
@@ -148,11 +164,11 @@ take_one(struct outlet *outlet, bool *ret_more, struct err *err)
 	struct delivery *d = outlet->delivery;
 	struct queue_entry entry;
 	struct work *work;
-	int result = plan_next(outlet, &entry, err);
+	int result;
 
-	*ret_more = result > 0;
-	if (result <= 0)
-		return result;
+	*ret_more = plan_next(outlet, &entry);
+	if (!*ret_more)
+		return 0;
 	work = xcalloc(1, sizeof *work);
 	work->outlet = outlet;
 	result = runner_claim(&d->runner, &entry, &work->claim, err);
@@ -191,6 +207,16 @@ adjust_window(struct outlet *outlet)
 	outlet->filled = now;
 }
 
+static size_t
+in_hand(const struct delivery *d)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < d->outlet_count; i++)
+		sum += d->outlets[i]->in_hand;
+	return sum;
+}
+
 static int
 fill(struct outlet *outlet, struct err *err)
 {
@@ -204,7 +230,8 @@ fill(struct outlet *outlet, struct err *err)
 	if (outlet_open(outlet) < 0)
 		return 0;
 	adjust_window(outlet);
-	while (more && outlet->in_hand < outlet->window && !limit_reached(d))
+	while (more && outlet->in_hand < outlet->window && in_hand(d) < d->hand_max &&
+	    !limit_reached(d))
 		if (take_one(outlet, &more, err) < 0)
 			return -1;
 	return 0;
@@ -376,18 +403,24 @@ tidy(struct delivery *d, struct err *err)
 {
 	int64_t before = clock_now() - d->settings->queue.retention;
 
+	if (d->tidied != 0 && clock_monotonic() - d->tidied < RETIRE_EVERY)
+		return 0;
+	d->tidied = clock_monotonic();
 	return history_retire(d->spool, before, RETIRE_MAX, err) < 0 ? -1 : 0;
 }
 
 int
 deliver_cycle(struct delivery *d, struct err *err)
 {
+	struct err unrecovered = ERR_INIT;
 	int result = 0;
 
 	for (size_t i = 0; i < d->outlet_count; i++)
 		if (d->outlets[i]->faulted)
 			outlet_reset(d->outlets[i]);
-	if (recover(d, err) < 0 || replan(d, err) < 0)
+	/* What cannot be recovered stays where it is, is told at the end, and keeps nothing waiting. */
+	recover(d, &unrecovered);
+	if (replan(d, err) < 0)
 		return -1;
 	while (result == 0 && work_left(d))
 		result = turn(d, err);
@@ -395,6 +428,10 @@ deliver_cycle(struct delivery *d, struct err *err)
 		result = tidy(d, err);
 	if (result == 0 && d->fatal.code != 0) {
 		*err = d->fatal;
+		result = -1;
+	}
+	if (result == 0 && unrecovered.code != 0) {
+		*err = unrecovered;
 		result = -1;
 	}
 	return result;
@@ -409,12 +446,10 @@ deliver_dry_run(struct delivery *d,
 	int result = replan(d, err);
 
 	for (size_t i = 0; i < d->outlet_count && result == 0; i++) {
-		while ((result = plan_next(d->outlets[i], &entry, err)) > 0 && !limit_reached(d)) {
+		while (!limit_reached(d) && plan_next(d->outlets[i], &entry)) {
 			d->counts.claimed++;
 			each(&entry, d->outlets[i]->account, arg);
 		}
-		if (result > 0)
-			result = 0;
 	}
 	return result;
 }
@@ -427,7 +462,8 @@ deliver_rotate(struct delivery *d, struct err *err)
 	if (d->runner.dir < 0 || d->in_flight > 0)
 		return 0;
 	length = lseek(d->runner.journal.fd, 0, SEEK_END);
-	if (length >= 0 && length < JOURNAL_FULL)
+	if (length >= 0 && length < JOURNAL_FULL &&
+	    clock_monotonic() - d->runner.begun < JOURNAL_OLD)
 		return 0;
 	return runner_end(&d->runner, err) < 0
 	    ? -1
@@ -453,13 +489,17 @@ deliver_end(struct delivery *d, struct err *err)
 	while (!pools_idle(d) && clock_monotonic() < give_up)
 		if (smtp_engine_step(d->engine, 100, NULL) < 0)
 			break;
-	/* Conversations that the end of the loop interrupted have left their outcomes. */
-	if (d->settling.count > 0 || d->offered.count > 0)
+	/* Conversations that the end of the loop interrupted have left their outcomes; and what was only
+	 * offered is put back, by a second commit. */
+	while (d->settling.count > 0 || d->offered.count > 0)
 		commit(d);
 	result = runner_end(&d->runner, err);
 	for (size_t i = 0; i < d->outlet_count; i++)
 		outlet_close(d->outlets[i]);
 	free(d->outlets);
+	for (size_t i = 0; i < d->told_count; i++)
+		free(d->told[i]);
+	free(d->told);
 	plan_release(d);
 	smtp_engine_free(d->engine);
 	return result;

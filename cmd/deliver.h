@@ -11,6 +11,7 @@
 
 #include <signal.h>
 
+#include "base/clock.h"
 #include "policy/settings.h"
 #include "smtp/pool.h"
 #include "spool/park.h"
@@ -18,6 +19,8 @@
 #include "spool/recover.h"
 #include "spool/runner.h"
 
+/* An account rests no longer than this after a fault. */
+#define PARK_MAX (3600 * USEC)
 /* Texts up to so many bytes are verified against their checksum before they are sent. */
 #define VERIFY_MAX (1024u * 1024)
 
@@ -108,10 +111,14 @@ struct delivery {
 	struct work_list settling; /* outcome pending; to be moved after the next sync */
 	int64_t settle_by;	   /* monotonic; when the oldest of them must be */
 	size_t in_flight;	   /* jobs at the pools */
+	size_t hand_max;	   /* messages in hand at once, of all outlets */
 	struct wanted *wanted;
 	size_t wanted_count;
 	int wanted_dir;	  /* the bucket of the one that was handed out last, or -1 */
 	int64_t planned;  /* monotonic */
+	int64_t tidied;	  /* monotonic; 0: not yet */
+	char **told;	  /* unknown accounts that were warned of */
+	size_t told_count;
 	bool replan; /* an account has failed: its lanes go to others */
 	struct err fatal; /* the spool cannot be written: stop */
 	const volatile sig_atomic_t *stop; /* set by a signal: finish what is on the wire */
@@ -149,8 +156,8 @@ void outlet_add_lane(struct outlet *outlet, const char *lane);
 
 /* plan.c: which account serves which lane in this cycle. */
 int plan_lanes(struct delivery *d, struct err *err);
-/* The next message for this outlet: 1, 0 (none left), -1. */
-int plan_next(struct outlet *outlet, struct queue_entry *entry, struct err *err);
+/* The next message for this outlet; false when none is left. */
+bool plan_next(struct outlet *outlet, struct queue_entry *entry);
 /* Finds the messages of options.ids; how many were not found is *ret_missing. */
 int plan_wanted(struct delivery *d, size_t *ret_missing, struct err *err);
 void plan_release(struct delivery *d);
@@ -159,17 +166,24 @@ void plan_release(struct delivery *d);
 /* Opens the claim and prepares the job.  PLAN_NONE: it can be sent; else its outcome is on record
  * already (expired, damaged) and the plan says what follows. */
 enum plan work_prepare(struct work *work);
+/* The journal it is recorded in, and what every line about it says. */
+struct journal *work_journal(const struct work *work);
+struct journal_entry work_entry(const struct work *work, enum event event, const char *reason);
+/* The instant from which the time of a message counts: one that was to wait has all of it from then. */
+int64_t work_expiry_base(const struct record *record);
+/* Makes the move that follows.  The work is freed. */
+int work_settle(struct work *work, struct err *err);
+void work_free(struct work *work);
+void work_append(struct work_list *list, struct work *work);
+struct work *work_shift(struct work_list *list);
+
+/* outcome.c: what became of it */
 /* Reads the results of the job, puts the outcome on record (unsynced) and plans what follows. */
 void work_conclude(struct work *work);
 /* A message of the capture transport that was delivered, or (err) was not. */
 void work_conclude_capture(struct work *work, const struct err *err);
 /* One whose delivery failed when it was perhaps seen already. */
 void work_conclude_unsure(struct work *work, const struct err *err);
-/* Makes the move that follows.  The work is freed. */
-int work_settle(struct work *work, struct err *err);
-void work_free(struct work *work);
-void work_append(struct work_list *list, struct work *work);
-struct work *work_shift(struct work_list *list);
 
 /* deliver_capture.c: delivers all works of a list (all of one outlet). */
 void capture_deliver(struct outlet *outlet, struct work_list *list);

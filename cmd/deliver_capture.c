@@ -6,13 +6,17 @@
 static int
 add_message(struct maildir *maildir, struct work *work, struct err *err)
 {
+	AUTO_FREE const char **open = xcalloc(work->job.n_recipients, sizeof *open);
 	struct maildir_message message = { .sender = work->job.sender,
-		.recipients = (const char *const *)work->claim.record.recipients,
-		.n_recipients = work->claim.record.recipient_count,
+		.recipients = open,
 		.fd = work->job.fd,
 		.offset = work->job.offset,
 		.length = work->job.length };
 
+	/* Those that were settled in earlier attempts, at a server perhaps, are left out. */
+	for (size_t i = 0; i < work->job.n_recipients; i++)
+		if (work->recipients[i].outcome == SMTP_PENDING)
+			open[message.n_recipients++] = work->recipients[i].address;
 	return maildir_add(maildir, &message, err);
 }
 

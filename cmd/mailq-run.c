@@ -190,6 +190,8 @@ watch(struct delivery *d, struct err *err)
 
 		woken = false;
 		result = deliver_cycle(d, err);
+		/* --now means the first: an account that refuses us is not tried each second. */
+		d->options.now = false;
 		if (result == 0)
 			result = deliver_rotate(d, err);
 		while (!stop_requested && result == 0 && !woken && clock_monotonic() < next)
@@ -277,9 +279,14 @@ main(int argc, char **argv)
 		return code;
 	if (rest.argc > 0 && !options.by_id)
 		return program_misuse(&program, "unexpected argument \"%s\"", rest.argv[0]);
+	if (options.watch && (options.dry_run || options.by_id))
+		return program_misuse(&program, "--watch does not go with %s",
+		    options.dry_run ? "--dry-run" : "--id");
 	for (int i = 0; i < rest.argc; i++)
 		if (take_id(&options, rest.argv[i], NULL) < 0)
 			return program_misuse(&program, "an id must not be empty");
+	if (options.by_id && options.watch)
+		return program_misuse(&program, "--watch does not go with --id");
 	code = program_finish(run(&options));
 	free(options.ids.v);
 	return code;

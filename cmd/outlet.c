@@ -8,7 +8,6 @@
 #include "cmd/deliver.h"
 
 #define PARK_FIRST (60 * USEC)
-#define PARK_MAX (3600 * USEC)
 #define JOBS_AHEAD 32
 
 struct outlet *

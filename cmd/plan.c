@@ -9,6 +9,8 @@
 #include "spool/walk.h"
 
 #define CANDIDATES_MAX 16
+/* So many accounts that are not configured are warned of, once each. */
+#define TOLD_MAX 100
 
 /* True if the account rests.  Also notes that there is an entry to clear. */
 static bool
@@ -26,11 +28,27 @@ is_parked(struct outlet *outlet)
 		return false;
 	case 1:
 		outlet->was_parked = true;
-		return !d->options.now && park.until > clock_now();
+		/* One that lies further ahead was written before the clock was put back. */
+		return !d->options.now && park.until > clock_now() &&
+		    park.until <= clock_now() + PARK_MAX;
 	default:
 		log_warning("%s", err.msg);
 		return false;
 	}
+}
+
+/* Once for each: a watch looks every second. */
+static void
+tell_unknown(struct delivery *d, const char *name, const struct err *err)
+{
+	for (size_t i = 0; i < d->told_count; i++)
+		if (strcmp(d->told[i], name) == 0)
+			return;
+	if (d->told_count == TOLD_MAX)
+		return;
+	d->told = xreallocarray(d->told, d->told_count + 1, sizeof *d->told);
+	d->told[d->told_count++] = xstrdup(name);
+	log_warning("%s: its messages wait", err->msg);
 }
 
 /* The outlet for messages that name this account: the first of its candidates that works. */
@@ -43,7 +61,7 @@ pick(struct delivery *d, const char *name)
 
 	if (count < 0) {
 		d->counts.unknown++;
-		log_warning("%s: its messages wait", err.msg);
+		tell_unknown(d, name, &err);
 		return NULL;
 	}
 	for (int i = 0; i < count; i++) {
@@ -71,15 +89,13 @@ pick_cached(struct delivery *d, const char *name, char last[LANE_PART_MAX + 1],
 	return *last_outlet;
 }
 
-static int
-open_queue(struct outlet *outlet, struct err *err)
+static void
+open_queue(struct outlet *outlet)
 {
 	queue_close(&outlet->queue);
-	if (outlet->lane_count == 0)
-		return 0;
-	outlet->queue = queue_open(outlet->delivery->spool, (const char *const *)outlet->lanes,
-	    outlet->lane_count, clock_now(), err);
-	return outlet->queue == NULL ? -1 : 0;
+	if (outlet->lane_count > 0)
+		outlet->queue = queue_open(outlet->delivery->spool,
+		    (const char *const *)outlet->lanes, outlet->lane_count, clock_now());
 }
 
 int
@@ -88,7 +104,6 @@ plan_lanes(struct delivery *d, struct err *err)
 	struct lane_list lanes;
 	char last[LANE_PART_MAX + 1] = "";
 	struct outlet *outlet = NULL;
-	int result = 0;
 
 	d->replan = false;
 	d->planned = clock_monotonic();
@@ -106,9 +121,9 @@ plan_lanes(struct delivery *d, struct err *err)
 			outlet_add_lane(outlet, lanes.names[i]);
 	}
 	lane_list_release(&lanes);
-	for (size_t i = 0; i < d->outlet_count && result == 0; i++)
-		result = open_queue(d->outlets[i], err);
-	return result;
+	for (size_t i = 0; i < d->outlet_count; i++)
+		open_queue(d->outlets[i]);
+	return 0;
 }
 
 struct finding {
@@ -179,7 +194,7 @@ plan_release(struct delivery *d)
 }
 
 /* The next of the messages that were asked for by id. */
-static int
+static bool
 next_wanted(struct outlet *outlet, struct queue_entry *entry)
 {
 	struct delivery *d = outlet->delivery;
@@ -199,22 +214,20 @@ next_wanted(struct outlet *outlet, struct queue_entry *entry)
 		entry->lane = wanted->lane;
 		entry->dir = d->wanted_dir;
 		entry->text = wanted->text;
-		return 1;
+		return true;
 	}
-	return 0;
+	return false;
 }
 
-int
-plan_next(struct outlet *outlet, struct queue_entry *entry, struct err *err)
+bool
+plan_next(struct outlet *outlet, struct queue_entry *entry)
 {
-	int result;
-
 	if (outlet->delivery->options.ids != NULL)
 		return next_wanted(outlet, entry);
 	if (outlet->queue == NULL)
-		return 0;
-	result = queue_next(outlet->queue, entry, err);
-	if (result <= 0)
-		queue_close(&outlet->queue);
-	return result;
+		return false;
+	if (queue_next(outlet->queue, entry))
+		return true;
+	queue_close(&outlet->queue);
+	return false;
 }

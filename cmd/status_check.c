@@ -48,8 +48,9 @@ status_check(struct spool *spool, const struct status_options *options)
 		json_end_object(&checking.w);
 		status_json_line(&checking.w);
 	} else {
-		printf("%llu messages read, %llu faults, %llu repaired\n",
-		    (unsigned long long)result.messages, (unsigned long long)result.faults,
+		printf("%llu message%s read, %llu fault%s, %llu repaired\n",
+		    (unsigned long long)result.messages, result.messages == 1 ? "" : "s",
+		    (unsigned long long)result.faults, result.faults == 1 ? "" : "s",
 		    (unsigned long long)result.repaired);
 	}
 	return result.faults > result.repaired ? EX_DATAERR : EX_OK;

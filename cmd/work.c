@@ -1,9 +1,6 @@
 /* A message in hand: from its claim to the move that follows its outcome. */
-#include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -43,15 +40,14 @@ work_free(struct work *work)
 	free(work);
 }
 
-static struct journal *
-journal_of(const struct work *work)
+struct journal *
+work_journal(const struct work *work)
 {
 	return &work->outlet->delivery->runner.journal;
 }
 
-/* What every line about this message says. */
-static struct journal_entry
-entry_of(const struct work *work, enum event event, const char *reason)
+struct journal_entry
+work_entry(const struct work *work, enum event event, const char *reason)
 {
 	const struct record *record = &work->claim.record;
 
@@ -71,9 +67,8 @@ entry_of(const struct work *work, enum event event, const char *reason)
 		.reason = reason };
 }
 
-/* The instant after which nothing more is tried. */
-static int64_t
-expiry_base(const struct record *record)
+int64_t
+work_expiry_base(const struct record *record)
 {
 	/* A message that was to wait until an instant has its whole time from then on. */
 	return record->due > record->created ? record->due : record->created;
@@ -86,15 +81,15 @@ is_expired(const struct work *work, int64_t now)
 
 	if (record->expires > 0)
 		return record->expires <= now;
-	return retry_expiry(work->outlet->account, expiry_base(record)) <= now;
+	return retry_expiry(work->outlet->account, work_expiry_base(record)) <= now;
 }
 
 static enum plan
 fail_now(struct work *work, const char *reason)
 {
-	struct journal_entry entry = entry_of(work, EVENT_FAILED, reason);
+	struct journal_entry entry = work_entry(work, EVENT_FAILED, reason);
 
-	journal_add(journal_of(work), &entry);
+	journal_add(work_journal(work), &entry);
 	work->outlet->delivery->counts.failed++;
 	return work->plan = PLAN_FAILED;
 }
@@ -108,7 +103,7 @@ set_aside(struct work *work, const struct err *err)
 
 	if (name_decode(work->claim.name.id, id) == 0)
 		entry.id = id;
-	journal_add(journal_of(work), &entry);
+	journal_add(work_journal(work), &entry);
 	log_error("%s: damaged, moved to corrupt/: %s", work->claim.text, err->msg);
 	work->outlet->delivery->counts.corrupt++;
 	return work->plan = PLAN_CORRUPT;
@@ -140,12 +135,14 @@ fill_recipients(struct work *work)
 
 	work->recipients = xcalloc(record->recipient_count, sizeof *work->recipients);
 	for (size_t i = 0; i < record->recipient_count; i++) {
+		const struct recipient_outcome *settled =
+		    partial_find(&work->partial, record->recipients[i]);
+
 		work->recipients[i].address = record->recipients[i];
 		work->recipients[i].notify = notify;
-		for (size_t j = 0; j < work->partial.count; j++)
-			if (strcmp(work->partial.settled[j].address, record->recipients[i]) == 0)
-				work->recipients[i].outcome =
-				    work->partial.settled[j].outcome == EVENT_SENT ? SMTP_SENT : SMTP_FAILED;
+		if (settled != NULL)
+			work->recipients[i].outcome =
+			    settled->outcome == EVENT_SENT ? SMTP_SENT : SMTP_FAILED;
 	}
 }
 
@@ -194,8 +191,14 @@ work_prepare(struct work *work)
 	if (is_expired(work, clock_now()))
 		return fail_now(work, "expired before it could be sent");
 	if (claim->name.attempts > 0 &&
-	    partial_read(claim->runner->spool, claim->name.id, &work->partial, &err) < 0)
+	    partial_read(claim->runner->spool, claim->name.id, &work->partial, &err) < 0) {
+		/* Who has it is on disk: sending to all would be twice to some. */
+		if (err.code != EX_DATAERR) {
+			log_warning("%s: the message waits", err.msg);
+			return work->plan = PLAN_PUT_BACK;
+		}
 		log_warning("%s: every recipient is tried again", err.msg);
+	}
 	fill_recipients(work);
 	work->job = (struct smtp_job){ .sender = claim->record.sender,
 		.recipients = work->recipients,
@@ -207,266 +210,6 @@ work_prepare(struct work *work)
 		.length = claim->record.text.length,
 		.arg = work };
 	return work->plan = PLAN_NONE;
-}
-
-/* Tallies of a message's recipients over all its attempts. */
-struct tally {
-	size_t sent, failed, deferred;
-	struct recipient_outcome *now;	   /* of this attempt */
-	size_t now_count;
-	struct recipient_outcome *settled; /* of this and earlier ones */
-	size_t settled_count;
-	const struct smtp_recipient *blame; /* of this attempt: the first put off, else refused */
-};
-
-static enum event
-event_of(enum smtp_outcome outcome)
-{
-	return outcome == SMTP_SENT ? EVENT_SENT : outcome == SMTP_FAILED ? EVENT_FAILED : EVENT_DEFERRED;
-}
-
-static bool
-settled_before(const struct work *work, const char *address)
-{
-	for (size_t i = 0; i < work->partial.count; i++)
-		if (strcmp(work->partial.settled[i].address, address) == 0)
-			return true;
-	return false;
-}
-
-static void
-tally(const struct work *work, struct tally *ret)
-{
-	struct tally t = { 0 };
-
-	t.now = xcalloc(work->job.n_recipients, sizeof *t.now);
-	t.settled = xcalloc(work->job.n_recipients, sizeof *t.settled);
-	for (size_t i = 0; i < work->job.n_recipients; i++) {
-		const struct smtp_recipient *recipient = &work->recipients[i];
-		const struct smtp_reply *reply = smtp_recipient_reply(&work->job, recipient);
-		bool before = settled_before(work, recipient->address);
-		struct recipient_outcome one = { .address = recipient->address,
-			.outcome = event_of(recipient->outcome), .code = before ? 0 : reply->code,
-			.enhanced = before ? "" : reply->status, .reply = before ? "" : reply->text };
-
-		t.sent += one.outcome == EVENT_SENT;
-		t.failed += one.outcome == EVENT_FAILED;
-		t.deferred += one.outcome == EVENT_DEFERRED;
-		if (!before)
-			t.now[t.now_count++] = one;
-		if (one.outcome != EVENT_DEFERRED)
-			t.settled[t.settled_count++] = one;
-		if (!before && one.outcome != EVENT_SENT &&
-		    (t.blame == NULL || (t.blame->outcome == SMTP_FAILED && one.outcome == EVENT_DEFERRED)))
-			t.blame = recipient;
-	}
-	*ret = t;
-}
-
-static void
-tally_release(struct tally *t)
-{
-	free(t->now);
-	free(t->settled);
-}
-
-/* The same where nothing went wrong but in an earlier attempt, of which the replies are in the
- * history. */
-static void
-explain_earlier(const struct work *work, char *text, size_t size)
-{
-	for (size_t i = 0; i < work->partial.count; i++) {
-		const struct recipient_outcome *one = &work->partial.settled[i];
-
-		if (one->outcome != EVENT_FAILED)
-			continue;
-		snprintf(text, size, "%s: %d in an earlier attempt (others were sent)", one->address,
-		    one->code);
-		return;
-	}
-}
-
-/* One line that says why: the decisive reply, and whose, where there are several recipients. */
-static void
-explain(const struct work *work, const struct tally *t, char *text, size_t size)
-{
-	char line[SMTP_REPLY_TEXT + 40];
-	const struct smtp_reply *reply =
-	    t->blame != NULL ? smtp_recipient_reply(&work->job, t->blame) : &work->job.reply;
-
-	if (t->blame == NULL && t->failed > 0) {
-		explain_earlier(work, text, size);
-		return;
-	}
-	smtp_reply_line(reply, line, sizeof line);
-	if (work->job.n_recipients > 1 && t->blame != NULL && t->blame->reply != NULL)
-		snprintf(text, size, "%s: %s%s", t->blame->address, line,
-		    t->sent > 0 ? " (others were sent)" : "");
-	else
-		snprintf(text, size, "%s", line);
-}
-
-static struct retry
-next_attempt(const struct work *work)
-{
-	const struct record *record = &work->claim.record;
-	struct account account = *work->outlet->account;
-	uint32_t random = 0;
-
-	if (getrandom(&random, sizeof random, 0) < 0)
-		random = (uint32_t)clock_now();
-	if (record->expires > 0)
-		account.expires = record->expires - expiry_base(record);
-	return retry_next(&account, work->claim.name.attempts + 1, expiry_base(record), clock_now(),
-	    random);
-}
-
-/* The list of settled recipients, before the outcome goes on record.  A message that failed keeps
- * only those that were sent: a retry by hand tries all others again. */
-static int
-write_partial(struct work *work, const struct tally *t, bool final, struct err *err)
-{
-	struct spool *spool = work->claim.runner->spool;
-	size_t count = t->settled_count;
-
-	if (final) {
-		count = 0;
-		for (size_t i = 0; i < t->settled_count; i++)
-			if (t->settled[i].outcome == EVENT_SENT)
-				t->settled[count++] = t->settled[i];
-	}
-	if (count == 0) {
-		if (work->partial.count > 0)
-			partial_remove(spool, work->claim.name.id);
-		return 0;
-	}
-	return partial_write(spool, work->claim.name.id, t->settled, count, err);
-}
-
-/* It is not known, or cannot be recorded, who has the message. */
-static void
-conclude_uncertain(struct work *work, const char *reason)
-{
-	struct journal_entry entry = entry_of(work, EVENT_UNCERTAIN, reason);
-	struct retry retry = next_attempt(work);
-	int policy = work->outlet->account->uncertain;
-
-	work->outlet->delivery->counts.uncertain++;
-	entry.then = policy == ACCOUNT_UNCERTAIN_HOLD ? "hold"
-	    : policy == ACCOUNT_UNCERTAIN_FAIL	      ? "fail"
-						      : "retry";
-	journal_add(journal_of(work), &entry);
-	if (policy == ACCOUNT_UNCERTAIN_HOLD) {
-		work->plan = PLAN_UNCERTAIN;
-		return;
-	}
-	entry.then = NULL;
-	if (policy == ACCOUNT_UNCERTAIN_RETRY && retry.verdict == RETRY_LATER) {
-		entry.event = EVENT_DEFERRED;
-		entry.due = work->due = retry.due;
-		work->plan = PLAN_DEFERRED;
-	} else {
-		entry.event = EVENT_FAILED;
-		work->plan = PLAN_FAILED;
-	}
-	journal_add(journal_of(work), &entry);
-}
-
-/* Words and a text, as the reason of an uncertain outcome. */
-static void
-conclude_uncertain_for(struct work *work, const char *words, const char *text)
-{
-	char reason[sizeof(((struct err *)0)->msg) + SMTP_REPLY_TEXT + 80];
-
-	snprintf(reason, sizeof reason, "%s: %s", words, text);
-	conclude_uncertain(work, reason);
-}
-
-static void
-conclude_attempt(struct work *work)
-{
-	struct deliver_counts *counts = &work->outlet->delivery->counts;
-	struct journal_entry entry = entry_of(work, EVENT_SENT, NULL);
-	char reason[1200], given_up[1400];
-	struct retry retry = { 0 };
-	struct err err = ERR_INIT;
-	struct tally t;
-
-	tally(work, &t);
-	explain(work, &t, reason, sizeof reason);
-	entry.code = work->job.reply.code;
-	entry.enhanced = work->job.reply.status;
-	entry.reply = work->job.reply.text;
-	entry.recipients = t.now;
-	entry.recipient_count = t.now_count;
-	if (t.deferred > 0)
-		retry = next_attempt(work);
-	if (t.deferred > 0 && retry.verdict == RETRY_LATER) {
-		if (t.settled_count > 0 && write_partial(work, &t, false, &err) < 0) {
-			conclude_uncertain_for(work, "who has it cannot be recorded", err.msg);
-			tally_release(&t);
-			return;
-		}
-		entry.event = EVENT_DEFERRED;
-		entry.due = work->due = retry.due;
-		entry.reason = reason;
-		work->plan = PLAN_DEFERRED;
-		counts->deferred++;
-	} else if (t.deferred > 0 || t.failed > 0) {
-		snprintf(given_up, sizeof given_up, "%s%s%s", t.deferred > 0 ? retry.reason : "",
-		    t.deferred > 0 ? "; last: " : "", reason);
-		entry.event = EVENT_FAILED;
-		entry.reason = given_up;
-		work->plan = PLAN_FAILED;
-		counts->failed++;
-		if (write_partial(work, &t, true, &err) < 0)
-			log_error("%s: a retry by hand will reach those too who have it", err.msg);
-	} else {
-		work->plan = PLAN_SENT;
-		counts->sent++;
-		outlet_unpark(work->outlet);
-	}
-	journal_add(journal_of(work), &entry);
-	tally_release(&t);
-}
-
-void
-work_conclude(struct work *work)
-{
-	switch (work->job.outcome) {
-	case SMTP_UNCERTAIN:
-		conclude_uncertain_for(work, "no answer to the final dot", work->job.reply.text);
-		break;
-	case SMTP_UNSENT_ACCOUNT:
-		work->plan = PLAN_PUT_BACK;
-		break;
-	case SMTP_UNSENT:
-		if (*work->outlet->delivery->stop || work->outlet->faulted) {
-			work->plan = PLAN_PUT_BACK;
-			break;
-		}
-		conclude_attempt(work);
-		break;
-	default:
-		conclude_attempt(work);
-		break;
-	}
-}
-
-void
-work_conclude_capture(struct work *work, const struct err *err)
-{
-	for (size_t i = 0; i < work->job.n_recipients; i++)
-		if (work->recipients[i].outcome == SMTP_PENDING)
-			work->recipients[i].outcome = err == NULL ? SMTP_SENT : SMTP_DEFERRED;
-	smtp_reply_own(&work->job.reply, "", "%s", err == NULL ? "captured" : err->msg);
-	conclude_attempt(work);
-}
-
-void
-work_conclude_unsure(struct work *work, const struct err *err)
-{
-	conclude_uncertain_for(work, "perhaps captured", err->msg);
 }
 
 int

@@ -27,6 +27,16 @@ struct wanted {
 	bool seen;
 };
 
+/* The bucket into which messages were moved last: neighbours mostly go to the same. */
+struct target {
+	int fd; /* -1: none */
+	enum state state;
+	char lane[LANE_MAX + 1];
+	int priority;
+	int64_t start;
+	unsigned int moves; /* into it since it was opened */
+};
+
 struct acting {
 	struct spool *spool;
 	enum act what;
@@ -34,11 +44,15 @@ struct acting {
 	struct act_result *result;
 	struct err *err;
 	struct oplog log;
+	struct target target;
 	char reason[64];
 	int64_t due;		       /* of the last one that was retried */
 	struct wanted *wanted;	       /* for each of filter->ids; sorted */
 	char left[2 * NAME_SIZE + 16]; /* the bucket that was acted in last, from the root */
 };
+
+/* A bucket takes some thousand names before it is full. */
+#define TARGET_MOVES 500
 
 /* Which states an act goes with: one letter each, in the order of enum state. */
 static const struct act_kind {
@@ -67,15 +81,49 @@ leave_bucket(struct acting *acting, const struct place *next)
 	memcpy(acting->left, path, sizeof path);
 }
 
+/* Opens the bucket that this move asks for, unless it is open.  It may be filling up, so it is not
+ * kept for ever. */
+static void
+open_target(struct acting *acting, enum state state, const char *lane,
+    const struct message_name *name)
+{
+	struct target *target = &acting->target;
+	int64_t start = bucket_start(name->due);
+	AUTO_FD int lane_fd = -1;
+
+	if (target->fd >= 0 && target->moves < TARGET_MOVES && target->state == state &&
+	    target->priority == name->priority && target->start == start &&
+	    strcmp(target->lane, lane) == 0)
+		return;
+	auto_close_fd(&target->fd);
+	*target =
+	    (struct target){ .fd = -1, .state = state, .priority = name->priority, .start = start };
+	snprintf(target->lane, sizeof target->lane, "%s", lane);
+	lane_fd = spool_open_lane(acting->spool, state, lane);
+	if (lane_fd >= 0)
+		target->fd = spool_open_bucket(lane_fd, name->priority, name->due);
+}
+
 static int
 move_to(struct acting *acting, const struct place *place, enum state state,
     const struct message_name *name)
 {
+	struct target *target = &acting->target;
 	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1], lane[LANE_MAX + 1];
+	char text[NAME_SIZE];
 
 	/* By its proper name, where the lane is one that is not settled. */
 	if (lane_parse(place->lane, account, batch) < 0 || lane_format(account, batch, lane) < 0)
 		return -1;
+	open_target(acting, state, lane, name);
+	message_name_format(name, text);
+	if (target->fd >= 0 && renameat(place->dir, place->text, target->fd, text) == 0) {
+		target->moves++;
+		return 0;
+	}
+	/* The bucket may be gone, as it was empty, or the message: this tells. */
+	auto_close_fd(&target->fd);
+	target->fd = -1;
 	return spool_move(acting->spool, place->dir, place->text, state, lane, name);
 }
 
@@ -243,7 +291,8 @@ act(struct spool *spool, enum act what, const struct walk_filter *filter, struct
 		.filter = filter,
 		.result = ret,
 		.err = err,
-		.log = { .spool = spool } };
+		.log = { .spool = spool },
+		.target = { .fd = -1 } };
 	int result;
 
 	*ret = (struct act_result){ 0 };
@@ -255,6 +304,7 @@ act(struct spool *spool, enum act what, const struct walk_filter *filter, struct
 	if (sync_all(&acting) < 0)
 		result = -1;
 	oplog_end(&acting.log);
+	auto_close_fd(&acting.target.fd);
 	tell_missing(&acting);
 	if (ret->done > 0 && (what == ACT_RELEASE || what == ACT_RETRY))
 		spool_wake(spool);

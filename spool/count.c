@@ -207,7 +207,7 @@ save_cache(struct counting *c)
 	buf_addf(&c->fresh, "end %016" PRIx64 "\n", checksum_of(c->fresh.s, c->fresh.len));
 	token_make(token);
 	fd = openat(c->spool->tmp, token, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-	    0600);
+	    0660);
 	if (fd < 0 || fs_lock(fd, 0) < 0)
 		return;
 	if (fs_write(fd, c->fresh.s, c->fresh.len) < 0 ||

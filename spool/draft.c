@@ -36,7 +36,7 @@ open_file(struct draft *draft, struct err *err)
 
 		token_make(draft->token);
 		draft->fd = openat(draft->spool->tmp, draft->token,
-		    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+		    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0660);
 		if (draft->fd < 0 && errno == EEXIST)
 			continue;
 		if (draft->fd < 0)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,6 +13,8 @@
 
 /* A group of fewer messages goes into a shared bucket; a larger one becomes a bucket of its own. */
 #define OWN_BUCKET_MIN 64
+/* Every file system that we know has written by itself what was changed so many seconds ago. */
+#define SYNCED_AFTER 300
 
 static int
 sync_id_dirs(struct spool *spool, unsigned int shards, struct err *err)
@@ -19,6 +22,28 @@ sync_id_dirs(struct spool *spool, unsigned int shards, struct err *err)
 	for (unsigned int i = 0; i < ID_SHARDS; i++)
 		if ((shards & 1u << i) && fsync(spool->ids[i]) < 0)
 			return err_io(err, "spool %s: cannot sync the ids", spool->path);
+	return 0;
+}
+
+/*
+ * A duplicate is acknowledged like any other, so what it is a duplicate of must be on disk: of one
+ * that came a moment ago, the process that added it is perhaps still syncing, or died before it did.
+ */
+static int
+sync_duplicates(struct draft *draft, struct err *err)
+{
+	struct spool *spool = draft->spool;
+	char token[TOKEN_SIZE];
+
+	for (size_t i = 0; i < draft->count; i++) {
+		if (draft->entries[i].result != DRAFT_DUPLICATE)
+			continue;
+		if (id_lookup(spool, draft->entries[i].name.id, token) == 1 &&
+		    llabs(strtoll(token, NULL, 10) - clock_now() / USEC) > SYNCED_AFTER)
+			continue;
+		/* Once for all of them. */
+		return syncfs(spool->root) < 0 ? err_io(err, "spool %s: cannot sync", spool->path) : 0;
+	}
 	return 0;
 }
 
@@ -60,6 +85,8 @@ draft_publish_one(struct draft *draft, struct err *err)
 		return -1;
 	if (taken == 0) {
 		entry->result = DRAFT_DUPLICATE;
+		if (sync_duplicates(draft, err) < 0)
+			return -1;
 		return unlinkat(spool->tmp, draft->token, 0) < 0 ? err_io(err, "tmp/%s", draft->token)
 								 : 0;
 	}
@@ -126,7 +153,7 @@ make_private_dirs(struct draft *draft, int private, struct group *groups, size_t
 
 	for (size_t g = 0; g < count; g++) {
 		snprintf(name, sizeof name, "%zu", g);
-		if (mkdirat(private, name, 0700) < 0 ||
+		if (mkdirat(private, name, 0770) < 0 ||
 		    (groups[g].fd = fs_open_dir(private, name)) < 0)
 			return err_io(err, "spool %s: cannot make a bucket", draft->spool->path);
 	}
@@ -145,8 +172,8 @@ publish_directory(struct draft *draft, int private, size_t number, struct group 
 	bucket_name_format(&bucket, to);
 	if (fsync(group->fd) < 0 || renameat(private, from, group->lane_fd, to) < 0)
 		return -1;
-	group->bucket = fcntl(group->fd, F_DUPFD_CLOEXEC, 0);
-	return group->bucket < 0 ? -1 : fsync(group->lane_fd);
+	group->bucket = take_fd(&group->fd);
+	return fsync(group->lane_fd);
 }
 
 /* A small one: each name is renamed into the shared bucket. */
@@ -190,13 +217,23 @@ publish_groups(struct draft *draft, int private, struct group *groups, size_t co
 
 		if (group->queued == 0)
 			continue;
-		group->lane_fd = spool_open_lane(spool, group->state, group->lane);
-		if (group->lane_fd < 0)
-			return err_io(err, "spool %s: cannot make a lane", spool->path);
-		result = group->queued < OWN_BUCKET_MIN ? publish_names(draft, g, group)
-							: publish_directory(draft, private, g, group);
+		/* Again where the lane was empty, and was removed meanwhile. */
+		for (int attempt = 0;; attempt++) {
+			group->lane_fd = spool_open_lane(spool, group->state, group->lane);
+			if (group->lane_fd < 0)
+				return err_io(err, "spool %s: cannot make a lane", spool->path);
+			result = group->queued < OWN_BUCKET_MIN
+			    ? publish_names(draft, g, group)
+			    : publish_directory(draft, private, g, group);
+			if (result == 0 || errno != ENOENT || attempt == 100)
+				break;
+			auto_close_fd(&group->lane_fd);
+		}
 		if (result < 0)
 			return err_io(err, "spool %s: cannot queue messages", spool->path);
+		/* There may be as many groups as messages. */
+		auto_close_fd(&group->lane_fd);
+		auto_close_fd(&group->fd);
 	}
 	return 0;
 }
@@ -215,7 +252,7 @@ take_back(struct draft *draft, int private, const struct group *groups, size_t c
 		if (groups[g].bucket < 0)
 			continue;
 		home = fs_open_dir(private, name);
-		if (home < 0 && mkdirat(private, name, 0700) == 0)
+		if (home < 0 && mkdirat(private, name, 0770) == 0)
 			home = fs_open_dir(private, name);
 		for (size_t i = 0; i < draft->count; i++) {
 			const struct entry *entry = &draft->entries[i];
@@ -265,7 +302,7 @@ draft_publish_many(struct draft *draft, struct err *err)
 	int result;
 
 	draft_private_name(draft->token, name);
-	if (mkdirat(spool->tmp, name, 0700) < 0 || (private = fs_open_dir(spool->tmp, name)) < 0)
+	if (mkdirat(spool->tmp, name, 0770) < 0 || (private = fs_open_dir(spool->tmp, name)) < 0)
 		result = err_io(err, "spool %s: cannot make tmp/%s", spool->path, name);
 	else
 		result = make_private_dirs(draft, private, groups, count, err);
@@ -273,6 +310,8 @@ draft_publish_many(struct draft *draft, struct err *err)
 		result = draft_link(draft, groups, &shards, err);
 	if (result == 0)
 		result = sync_id_dirs(spool, shards, err);
+	if (result == 0)
+		result = sync_duplicates(draft, err);
 	if (result == 0) {
 		result = publish_groups(draft, private, groups, count, err);
 		if (result < 0)

@@ -127,9 +127,13 @@ draft_roll_back(struct spool *spool, const char *token, int fd)
 int
 draft_recover_one(struct spool *spool, const char *token, int64_t wait_usec)
 {
-	AUTO_FD int fd = openat(spool->tmp, token, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	AUTO_FD int fd = -1;
 	struct stat held, named;
 
+	/* The text of an entry in id/ that is no token is of no draft. */
+	if (strchr(token, '/') != NULL)
+		return 0;
+	fd = openat(spool->tmp, token, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -1;
 	if (fs_lock(fd, wait_usec) < 0)

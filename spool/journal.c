@@ -177,7 +177,7 @@ journal_create(struct journal *journal, int dir, const char *name, const char *t
 	struct stat mine, named;
 	char boot[64];
 	AUTO_FD int fd = openat(dir, name,
-	    O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	    O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0660);
 
 	memset(journal, 0, sizeof *journal);
 	journal->fd = -1;

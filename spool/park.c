@@ -65,7 +65,7 @@ park_write(struct spool *spool, const char *account, const struct park *park, st
 	buf_addf(&text, "faults: %u\n", park->faults);
 	add_words(&text, "class", park->class);
 	add_words(&text, "reason", park->reason);
-	if (fs_replace_file(dir, name, text.s, text.len, 0600) < 0)
+	if (fs_replace_file(dir, name, text.s, text.len, 0660) < 0)
 		return err_io(err, "spool %s: cannot write %s/%s", spool->path, DIRECTORY, name);
 	return 0;
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,6 +40,14 @@ take_line(char *line, struct recipient_outcome *ret)
 	return 0;
 }
 
+static int
+compare_addresses(const void *a, const void *b)
+{
+	const struct recipient_outcome *x = a, *y = b;
+
+	return strcmp(x->address, y->address);
+}
+
 int
 partial_read(const struct spool *spool, const char *id, struct partial *ret, struct err *err)
 {
@@ -66,8 +75,20 @@ partial_read(const struct spool *spool, const char *id, struct partial *ret, str
 		}
 		partial.count++;
 	}
+	if (partial.count > 1)
+		qsort(partial.settled, partial.count, sizeof *partial.settled, compare_addresses);
 	*ret = partial;
 	return 0;
+}
+
+const struct recipient_outcome *
+partial_find(const struct partial *partial, const char *address)
+{
+	struct recipient_outcome key = { .address = address };
+
+	if (partial->count == 0)
+		return NULL;
+	return bsearch(&key, partial->settled, partial->count, sizeof key, compare_addresses);
 }
 
 void
@@ -89,7 +110,7 @@ partial_write(const struct spool *spool, const char *id, const struct recipient_
 		if (buf_addf(&text, "%s %d %s\n", event_text(settled[i].outcome), settled[i].code,
 			settled[i].address) < 0)
 			return err_io(err, "spool %s: partial/%s", spool->path, id);
-	if (dir < 0 || fs_replace_file(dir, id, text.s, text.len, 0600) < 0)
+	if (dir < 0 || fs_replace_file(dir, id, text.s, text.len, 0660) < 0)
 		return err_io(err, "spool %s: partial/%s", spool->path, id);
 	return 0;
 }

@@ -9,13 +9,15 @@
 #include "spool/journal.h"
 
 struct partial {
-	struct recipient_outcome *settled; /* outcome SENT or FAILED; enhanced and reply are "" */
+	struct recipient_outcome *settled; /* by address; outcome SENT or FAILED; enhanced and reply are "" */
 	size_t count;
 	char *memory;
 };
 
 /* What was settled before: an empty list where there is none.  -1 with err.  Release it. */
 int partial_read(const struct spool *spool, const char *id, struct partial *ret, struct err *err);
+/* What is settled for this address; NULL where nothing is. */
+const struct recipient_outcome *partial_find(const struct partial *partial, const char *address);
 void partial_release(struct partial *partial);
 /* Replaces the list durably.  To be called before the outcome of the attempt goes on record. */
 int partial_write(const struct spool *spool, const char *id,

@@ -4,10 +4,18 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/log.h"
+
+/* So many loaded buckets are kept open at the most: with a lane for each batch, any number may have
+ * a message that is next. */
+#define OPEN_MAX 64
+/* A batch's lane without buckets goes when nothing has changed in it for so long. */
+#define LANE_IDLE (600 * USEC)
 
 struct bucket {
 	size_t lane; /* which of the queue's lanes */
@@ -24,7 +32,7 @@ struct item {
 
 struct loaded {
 	struct bucket bucket;
-	int fd;
+	int fd; /* -1: closed, to be opened again when it is next */
 	struct item *items;
 	size_t count, next;
 	struct buf texts;
@@ -40,6 +48,7 @@ struct queue {
 	size_t bucket_count, bucket_room, next;
 	struct loaded *loaded;
 	size_t loaded_count, loaded_room;
+	size_t open_count; /* of the loaded ones */
 };
 
 struct add_lane {
@@ -106,10 +115,18 @@ lane_list_release(struct lane_list *lanes)
 	*lanes = (struct lane_list){ NULL, 0 };
 }
 
+/* What stands in waiting/ is due at once, though a clock that was put back since may say otherwise. */
+static bool
+lies_ahead(enum state state, int64_t instant, int64_t now)
+{
+	return state == STATE_DEFERRED && instant > now;
+}
+
 struct add_bucket {
 	struct queue *queue;
 	size_t lane;
 	enum state state;
+	bool empty; /* nothing stands in the lane */
 };
 
 static int
@@ -119,8 +136,9 @@ add_bucket(const char *name, unsigned char type, void *arg)
 	struct queue *queue = add->queue;
 	struct bucket bucket = { .lane = add->lane, .state = add->state };
 
+	add->empty = false;
 	if ((type != DT_DIR && type != DT_UNKNOWN) || bucket_name_parse(name, &bucket.name) < 0 ||
-	    bucket.name.start > queue->now)
+	    lies_ahead(add->state, bucket.name.start, queue->now))
 		return 0;
 	if (queue->bucket_count == queue->bucket_room) {
 		queue->bucket_room = queue->bucket_room > 0 ? 2 * queue->bucket_room : 16;
@@ -143,26 +161,44 @@ compare_buckets(const void *a, const void *b)
 	return strcmp(x->token, y->token);
 }
 
-static int
-list_lane(struct queue *queue, size_t lane, enum state state, struct err *err)
+/* Removes a lane in which nothing stands: one that never got its name is a dead process's; one of a
+ * batch will hardly be used again, and each cycle would list it.  Whoever is about to put something
+ * into it makes it anew. */
+static void
+drop_lane(const struct queue *queue, enum state state, const char *lane, int fd)
 {
-	struct add_bucket add = { queue, lane, state };
+	struct stat st;
+
+	if (lane[0] != '.' && (strchr(lane, ',') == NULL || fstat(fd, &st) < 0 ||
+		st.st_mtim.tv_sec * USEC > clock_now() - LANE_IDLE))
+		return;
+	unlinkat(queue->spool->states[state], lane, AT_REMOVEDIR);
+}
+
+/* One that cannot be listed is told and passed over: it must not keep the others waiting. */
+static void
+cannot_list(const struct queue *queue, enum state state, const char *path)
+{
+	log_warning("spool %s: cannot list %s/%s: %s", queue->spool->path, state_text(state), path,
+	    strerror(errno));
+}
+
+static void
+list_lane(struct queue *queue, size_t lane, enum state state)
+{
+	struct add_bucket add = { queue, lane, state, true };
 	AUTO_FD int fd = fs_open_dir(queue->spool->states[state], queue->lanes[lane]);
 
 	if (fd < 0 && errno == ENOENT)
-		return 0;
+		return;
 	if (fd < 0 || fs_each(fd, add_bucket, &add) < 0)
-		return err_io(err, "spool %s: cannot list %s/%s", queue->spool->path, state_text(state),
-		    queue->lanes[lane]);
-	/* One that never got its name is a dead process's, and mostly empty. */
-	if (queue->lanes[lane][0] == '.')
-		unlinkat(queue->spool->states[state], queue->lanes[lane], AT_REMOVEDIR);
-	return 0;
+		cannot_list(queue, state, queue->lanes[lane]);
+	else if (add.empty)
+		drop_lane(queue, state, queue->lanes[lane], fd);
 }
 
 struct queue *
-queue_open(const struct spool *spool, const char *const *lanes, size_t lane_count, int64_t now,
-    struct err *err)
+queue_open(const struct spool *spool, const char *const *lanes, size_t lane_count, int64_t now)
 {
 	struct queue *queue = xcalloc(1, sizeof *queue);
 
@@ -173,11 +209,8 @@ queue_open(const struct spool *spool, const char *const *lanes, size_t lane_coun
 	for (size_t i = 0; i < lane_count; i++)
 		queue->lanes[i] = xstrdup(lanes[i]);
 	for (size_t i = 0; i < lane_count; i++) {
-		if (list_lane(queue, i, STATE_WAITING, err) < 0 ||
-		    list_lane(queue, i, STATE_DEFERRED, err) < 0) {
-			queue_close(&queue);
-			return NULL;
-		}
+		list_lane(queue, i, STATE_WAITING);
+		list_lane(queue, i, STATE_DEFERRED);
 	}
 	if (queue->bucket_count > 0)
 		qsort(queue->buckets, queue->bucket_count, sizeof(struct bucket), compare_buckets);
@@ -208,7 +241,8 @@ add_item(const char *name, unsigned char type, void *arg)
 	struct message_name parsed;
 
 	if ((type != DT_REG && type != DT_UNKNOWN) || message_name_parse(name, &parsed) < 0 ||
-	    parsed.due > add->now || parsed.priority != loaded->bucket.name.priority) {
+	    lies_ahead(loaded->bucket.state, parsed.due, add->now) ||
+	    parsed.priority != loaded->bucket.name.priority) {
 		loaded->all = false;
 		return 0;
 	}
@@ -231,6 +265,34 @@ bucket_path(const struct queue *queue, const struct bucket *bucket, char *ret, s
 	snprintf(ret, size, "%s/%s", queue->lanes[bucket->lane], name);
 }
 
+static void
+close_loaded(struct queue *queue, struct loaded *loaded)
+{
+	if (loaded->fd < 0)
+		return;
+	auto_close_fd(&loaded->fd);
+	queue->open_count--;
+}
+
+/* Opens the bucket, if it is not open; others are closed where there are too many.  -1 with errno. */
+static int
+open_loaded(struct queue *queue, struct loaded *loaded)
+{
+	char path[LANE_MAX + TOKEN_SIZE + BUCKET_SIZE + 8];
+
+	if (loaded->fd >= 0)
+		return 0;
+	if (queue->open_count >= OPEN_MAX)
+		for (size_t i = 0; i < queue->loaded_count; i++)
+			close_loaded(queue, &queue->loaded[i]);
+	bucket_path(queue, &loaded->bucket, path, sizeof path);
+	loaded->fd = fs_open_dir(queue->spool->states[loaded->bucket.state], path);
+	if (loaded->fd < 0)
+		return -1;
+	queue->open_count++;
+	return 0;
+}
+
 /* Closes a bucket that was taken from to its end, and removes it if it is empty for good. */
 static void
 unload(struct queue *queue, size_t index)
@@ -248,31 +310,28 @@ unload(struct queue *queue, size_t index)
 		bucket_path(queue, &loaded->bucket, path, sizeof path);
 		unlinkat(queue->spool->states[loaded->bucket.state], path, AT_REMOVEDIR);
 	}
-	auto_close_fd(&loaded->fd);
+	close_loaded(queue, loaded);
 	free(loaded->items);
 	buf_release(&loaded->texts);
 	queue->loaded[index] = queue->loaded[--queue->loaded_count];
 }
 
-static int
-load(struct queue *queue, const struct bucket *bucket, struct err *err)
+static void
+load(struct queue *queue, const struct bucket *bucket)
 {
 	struct loaded loaded = { .bucket = *bucket, .fd = -1, .all = true,
 		.texts = BUF_INIT(256u * 1024 * 1024) };
 	struct add_item add = { &loaded, 0, queue->now };
 	char path[LANE_MAX + TOKEN_SIZE + BUCKET_SIZE + 8];
 
-	bucket_path(queue, bucket, path, sizeof path);
-	loaded.fd = fs_open_dir(queue->spool->states[bucket->state], path);
-	if (loaded.fd < 0 && errno == ENOENT)
-		return 0;
-	if (loaded.fd < 0 || fs_each(loaded.fd, add_item, &add) < 0) {
-		err_io(err, "spool %s: cannot list %s/%s", queue->spool->path,
-		    state_text(bucket->state), path);
-		auto_close_fd(&loaded.fd);
+	if (open_loaded(queue, &loaded) < 0 || fs_each(loaded.fd, add_item, &add) < 0) {
+		bucket_path(queue, bucket, path, sizeof path);
+		if (errno != ENOENT)
+			cannot_list(queue, bucket->state, path);
+		close_loaded(queue, &loaded);
 		buf_release(&loaded.texts);
 		free(loaded.items);
-		return -1;
+		return;
 	}
 	if (loaded.count > 0)
 		qsort(loaded.items, loaded.count, sizeof(struct item), compare_items);
@@ -283,7 +342,6 @@ load(struct queue *queue, const struct bucket *bucket, struct err *err)
 	queue->loaded[queue->loaded_count++] = loaded;
 	if (loaded.count == 0)
 		unload(queue, queue->loaded_count - 1);
-	return 0;
 }
 
 /* The loaded bucket whose next message comes first, or -1. */
@@ -313,8 +371,8 @@ may_precede(const struct bucket *bucket, const struct loaded *best)
 	return bucket->name.start <= best->items[best->next].due;
 }
 
-int
-queue_next(struct queue *queue, struct queue_entry *ret, struct err *err)
+bool
+queue_next(struct queue *queue, struct queue_entry *ret)
 {
 	/* The bucket that the last call gave an entry of is unloaded only now: ret->dir was in it. */
 	for (size_t i = queue->loaded_count; i-- > 0;)
@@ -326,17 +384,26 @@ queue_next(struct queue *queue, struct queue_entry *ret, struct err *err)
 
 		if (queue->next < queue->bucket_count &&
 		    (loaded == NULL || may_precede(&queue->buckets[queue->next], loaded))) {
-			if (load(queue, &queue->buckets[queue->next++], err) < 0)
-				return -1;
+			load(queue, &queue->buckets[queue->next++]);
 			continue;
 		}
 		if (loaded == NULL)
-			return 0;
+			return false;
+		if (open_loaded(queue, loaded) < 0) {
+			char path[LANE_MAX + TOKEN_SIZE + BUCKET_SIZE + 8];
+
+			/* Mostly it is gone: others have taken all that was in it. */
+			bucket_path(queue, &loaded->bucket, path, sizeof path);
+			if (errno != ENOENT)
+				cannot_list(queue, loaded->bucket.state, path);
+			unload(queue, (size_t)best);
+			continue;
+		}
 		ret->lane = queue->lanes[loaded->bucket.lane];
 		ret->dir = loaded->fd;
 		ret->text = loaded->texts.s + loaded->items[loaded->next++].text;
 		message_name_parse(ret->text, &ret->name);
-		return 1;
+		return true;
 	}
 }
 

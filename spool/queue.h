@@ -30,13 +30,14 @@ struct queue_entry {
 
 /*
  * Begins to take from these lanes what is due at an instant.  A queue is a look at one moment:
- * what is added later is seen by the next one.  NULL with err.
+ * what is added later is seen by the next one.  A lane or bucket that cannot be listed is logged
+ * and passed over, so that the others go on.
  */
 struct queue *queue_open(const struct spool *spool, const char *const *lanes, size_t lane_count,
-    int64_t now, struct err *err);
-/* 1 and the next entry, 0 when there is no more, -1 with err.  Another process may take the
- * message first: its rename then fails with ENOENT. */
-int queue_next(struct queue *queue, struct queue_entry *ret, struct err *err);
+    int64_t now);
+/* The next entry; false when there is no more.  Another process may take the message first: its
+ * rename then fails with ENOENT. */
+bool queue_next(struct queue *queue, struct queue_entry *ret);
 void queue_close(struct queue **queue); /* accepts NULL; for AUTO() too */
 
 #endif

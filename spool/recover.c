@@ -243,24 +243,6 @@ settle(struct wreck *wreck, struct remnant *remnant, struct err *err)
 	    err);
 }
 
-/* Reads the journal up to what was whole, cuts a torn last line off, and keeps the file for our own
- * lines.  A runner that was ending may have moved its journal to log/ already. */
-static int
-read_wreck_journal(struct wreck *wreck, int fd, struct err *err)
-{
-	char log[TOKEN_SIZE + 8];
-	AUTO_FD int moved = -1;
-
-	if (fd < 0) {
-		snprintf(log, sizeof log, "%s.log", wreck->token);
-		fd = moved = openat(wreck->spool->log, log, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	}
-	if (fd >= 0 && journal_read(fd, 0, take_line, wreck, NULL) < 0)
-		return err_io(err, "spool %s: cannot read the journal of cur/%s", wreck->spool->path,
-		    wreck->token);
-	return 0;
-}
-
 static void
 release_wreck(struct wreck *wreck)
 {
@@ -285,42 +267,41 @@ remove_lane(const char *name, unsigned char type, void *arg)
 
 /* Every message is settled: the journal becomes history, the directory goes. */
 static void
-bury(struct wreck *wreck, bool has_journal)
+bury(struct wreck *wreck)
 {
 	char log[TOKEN_SIZE + 8];
 
 	fs_each(wreck->dir, remove_lane, wreck);
 	snprintf(log, sizeof log, "%s.log", wreck->token);
-	if (has_journal)
-		renameat(wreck->dir, "journal", wreck->spool->log, log);
+	renameat(wreck->dir, "journal", wreck->spool->log, log);
 	fsync(wreck->spool->log);
 	unlinkat(wreck->spool->cur, wreck->token, AT_REMOVEDIR);
 }
 
-/* The caller holds the lock on the journal, or there is none. */
+/* The caller holds the lock on the journal. */
 static int
 recover_one(struct wreck *wreck, int journal_fd, struct err *err)
 {
-	bool has_journal = journal_fd >= 0;
 	int result = 0;
 
 	if (fs_each(wreck->dir, list_lane, wreck) < 0)
 		return err_io(err, "spool %s: cannot list cur/%s", wreck->spool->path, wreck->token);
 	if (wreck->count > 0)
 		qsort(wreck->remnants, wreck->count, sizeof(struct remnant), compare_remnants);
-	if (wreck->count > 0 && read_wreck_journal(wreck, journal_fd, err) < 0)
-		return -1;
-	if (has_journal && journal_adopt(&wreck->journal, journal_fd) < 0)
+	if (wreck->count > 0 && journal_read(journal_fd, 0, take_line, wreck, NULL) < 0)
+		return err_io(err, "spool %s: cannot read cur/%s/journal", wreck->spool->path,
+		    wreck->token);
+	if (journal_adopt(&wreck->journal, journal_fd) < 0)
 		return err_io(err, "spool %s: cur/%s/journal", wreck->spool->path, wreck->token);
 	/* What a dead process wrote last may be in the page cache only. */
-	if (has_journal && journal_sync(&wreck->journal) < 0)
+	if (journal_sync(&wreck->journal) < 0)
 		return err_io(err, "spool %s: cannot sync cur/%s/journal", wreck->spool->path,
 		    wreck->token);
 	for (size_t i = 0; i < wreck->count; i++)
 		if (settle(wreck, &wreck->remnants[i], err) < 0)
 			result = -1;
 	if (result == 0)
-		bury(wreck, has_journal);
+		bury(wreck);
 	wreck->result->runners++;
 	return result;
 }
@@ -333,6 +314,34 @@ struct recovery {
 	struct err *err;
 	bool failed, tidied;
 };
+
+/*
+ * The journal of a dead runner, locked, or -1: it lives, or nothing is left of it.
+ *
+ * A directory without a journal is just being made or just ending, when it is empty: then it is no
+ * loss.  In one that is not, either the journal was made since we looked; or a power cut has undone
+ * the last moves of a runner that had ended, and its journal is in log/, from where it comes back;
+ * or the journal is lost, and an empty one holds the lock while all is put back.
+ */
+static int
+lock_journal(struct spool *spool, int dir, const char *token)
+{
+	const int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	AUTO_FD int fd = openat(dir, "journal", flags);
+	char log[TOKEN_SIZE + 8];
+
+	if (fd < 0 && errno == ENOENT) {
+		if (unlinkat(spool->cur, token, AT_REMOVEDIR) == 0 || errno != ENOTEMPTY)
+			return -1;
+		snprintf(log, sizeof log, "%s.log", token);
+		renameat2(spool->log, log, dir, "journal", RENAME_NOREPLACE);
+		fd = openat(dir, "journal", flags | O_CREAT, 0660);
+	}
+	/* By its name again: it may have ended between our open and our lock. */
+	if (fd < 0 || fs_lock(fd, 0) < 0 || faccessat(dir, "journal", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return -1;
+	return take_fd(&fd);
+}
 
 static int
 look_at_runner(const char *token, unsigned char type, void *arg)
@@ -350,16 +359,9 @@ look_at_runner(const char *token, unsigned char type, void *arg)
 		return 0; /* its runner has just ended */
 	snprintf(wreck.token, sizeof wreck.token, "%s", token);
 	wreck.dir = dir;
-	journal = openat(dir, "journal", O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
-	if (journal < 0 && errno == ENOENT) {
-		/* Just being made or just ending, when it is empty: then it is no loss. */
-		if (unlinkat(recovery->spool->cur, token, AT_REMOVEDIR) == 0 || errno == ENOENT)
-			return 0;
-	} else if (journal < 0 || fs_lock(journal, 0) < 0) {
-		return 0; /* alive */
-	} else if (faccessat(dir, "journal", F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
-		return 0; /* it ended between our open and our lock */
-	}
+	journal = lock_journal(recovery->spool, dir, wreck.token);
+	if (journal < 0)
+		return 0;
 	/* Before the directory goes, which is the sign that there may be something. */
 	if (!recovery->tidied)
 		recover_unfinished(recovery->spool);

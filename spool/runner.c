@@ -12,6 +12,10 @@
 #include "spool/partial.h"
 #include "spool/walk.h"
 
+/* A runner that has more lanes than this removes each when nothing stands in it any more: there may
+ * be one for each batch, and each keeps a descriptor. */
+#define LANES_KEPT 64
+
 void
 runner_init(struct runner *runner, struct spool *spool, const char *program)
 {
@@ -31,7 +35,7 @@ make_directory(struct runner *runner, struct err *err)
 
 	for (int attempt = 0; attempt < 100; attempt++) {
 		token_make(runner->token);
-		if (mkdirat(spool->cur, runner->token, 0700) < 0)
+		if (mkdirat(spool->cur, runner->token, 0770) < 0)
 			return err_io(err, "spool %s: cannot make a directory in cur", spool->path);
 		runner->dir = fs_open_dir(spool->cur, runner->token);
 		if (runner->dir >= 0 &&
@@ -40,6 +44,7 @@ make_directory(struct runner *runner, struct err *err)
 			/* Only now: the lock is held, and the directory is durable. */
 			if (fsync(runner->dir) < 0 || fsync(spool->cur) < 0)
 				return err_io(err, "spool %s: cannot sync cur", spool->path);
+			runner->begun = clock_monotonic();
 			return 0;
 		}
 		if (errno != ENOENT && errno != EWOULDBLOCK)
@@ -55,6 +60,7 @@ lane_index(struct runner *runner, const char *entry_lane)
 {
 	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1], lane[LANE_MAX + 1];
 	const char *name = entry_lane;
+	size_t slot = runner->lane_count;
 	int fd;
 
 	if (entry_lane[0] == '.') { /* a lane that is not settled: its proper name */
@@ -62,15 +68,20 @@ lane_index(struct runner *runner, const char *entry_lane)
 			return -1;
 		name = lane;
 	}
-	for (size_t i = runner->lane_count; i-- > 0;)
-		if (strcmp(runner->lanes[i].name, name) == 0)
+	for (size_t i = runner->lane_count; i-- > 0;) {
+		if (runner->lanes[i].name == NULL)
+			slot = i;
+		else if (strcmp(runner->lanes[i].name, name) == 0)
 			return (ssize_t)i;
-	if (fs_mkdir(runner->dir, name, 0700) < 0 || (fd = fs_open_dir(runner->dir, name)) < 0)
+	}
+	if (fs_mkdir(runner->dir, name, 0770) < 0 || (fd = fs_open_dir(runner->dir, name)) < 0)
 		return -1;
-	runner->lanes =
-	    xreallocarray(runner->lanes, runner->lane_count + 1, sizeof *runner->lanes);
-	runner->lanes[runner->lane_count] = (struct claim_lane){ xstrdup(name), fd, true };
-	return (ssize_t)runner->lane_count++;
+	if (slot == runner->lane_count)
+		runner->lanes =
+		    xreallocarray(runner->lanes, ++runner->lane_count, sizeof *runner->lanes);
+	runner->lanes[slot] = (struct claim_lane){ xstrdup(name), fd, true, 0 };
+	runner->unsynced = true;
+	return (ssize_t)slot;
 }
 
 int
@@ -91,6 +102,7 @@ runner_claim(struct runner *runner, const struct queue_entry *entry, struct clai
 		return err_io(err, "spool %s: cannot claim %s", runner->spool->path, entry->text);
 	}
 	runner->lanes[lane].unsynced = true;
+	runner->lanes[lane].in_hand++;
 	ret->runner = runner;
 	ret->name = entry->name;
 	snprintf(ret->text, sizeof ret->text, "%s", entry->text);
@@ -134,6 +146,21 @@ move_fault(const struct claim *claim, const char *where, struct err *err)
 	    claim->runner->token, claim_lane(claim), claim->text, where);
 }
 
+/* The message stands there no more; perhaps the lane can go. */
+static void
+leave_lane(const struct claim *claim)
+{
+	struct runner *runner = claim->runner;
+	struct claim_lane *lane = &runner->lanes[claim->lane];
+
+	if (--lane->in_hand > 0 || runner->lane_count <= LANES_KEPT ||
+	    unlinkat(runner->dir, lane->name, AT_REMOVEDIR) < 0)
+		return;
+	auto_close_fd(&lane->fd);
+	free(lane->name);
+	*lane = (struct claim_lane){ .fd = -1 };
+}
+
 /* Every settling move.  ENOENT would mean that somebody else moved a message out of our directory:
  * nobody does, so it is told. */
 static int
@@ -144,6 +171,8 @@ move(struct claim *claim, enum state state, const struct message_name *name, str
 
 	if (result < 0)
 		move_fault(claim, state_text(state), err);
+	else
+		leave_lane(claim);
 	claim_close(claim);
 	return result;
 }
@@ -155,7 +184,9 @@ runner_settle_sent(struct claim *claim, struct err *err)
 
 	if (result < 0)
 		move_fault(claim, "nowhere", err);
-	else if (claim->name.attempts > 0)
+	else
+		leave_lane(claim);
+	if (result == 0 && claim->name.attempts > 0)
 		partial_remove(claim->runner->spool, claim->name.id);
 	claim_close(claim);
 	return result;
@@ -207,6 +238,8 @@ runner_settle_corrupt(struct claim *claim, struct err *err)
 
 	if (result < 0)
 		move_fault(claim, "corrupt", err);
+	else
+		leave_lane(claim);
 	claim_close(claim);
 	return result;
 }
@@ -230,6 +263,10 @@ runner_sync_claims(struct runner *runner, struct err *err)
 			    runner->token);
 		runner->lanes[i].unsynced = false;
 	}
+	if (runner->unsynced && fsync(runner->dir) < 0)
+		return err_io(err, "spool %s: cannot sync cur/%s", runner->spool->path,
+		    runner->token);
+	runner->unsynced = false;
 	return 0;
 }
 
@@ -243,7 +280,8 @@ runner_end(struct runner *runner, struct err *err)
 
 	for (size_t i = 0; i < runner->lane_count; i++) {
 		auto_close_fd(&runner->lanes[i].fd);
-		if (unlinkat(runner->dir, runner->lanes[i].name, AT_REMOVEDIR) < 0)
+		if (runner->lanes[i].name != NULL &&
+		    unlinkat(runner->dir, runner->lanes[i].name, AT_REMOVEDIR) < 0)
 			empty = false;
 		free(runner->lanes[i].name);
 	}

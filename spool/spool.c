@@ -5,6 +5,7 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
@@ -20,6 +21,12 @@
  * the next message goes into another.  What a file system reports as a directory's size differs,
  * but grows with its entries on all that we know (ext4, xfs, btrfs, f2fs, tmpfs). */
 #define BUCKET_FULL (256 * 1024)
+#define BUCKET_PARTS 1000000u
+
+/* What stands in the root beside the states, and is made with it. */
+static const char *const plain_names[] = { "tmp", "cur", "log", "id", "partial", "parked",
+	"corrupt" };
+#define N_PLAIN (sizeof plain_names / sizeof plain_names[0])
 
 static const char *const state_words[] = {
 	[STATE_WAITING] = "waiting",	 [STATE_DEFERRED] = "deferred", [STATE_HELD] = "held",
@@ -45,24 +52,23 @@ state_parse(const char *word)
 static int
 make_tree(int root, struct err *err)
 {
-	static const char *const plain[] = { "tmp", "cur", "log", "id", "partial", "parked", "corrupt" };
 	char name[16];
 
-	for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
-		if (fs_mkdir(root, plain[i], 0700) < 0)
-			return err_io(err, "cannot make %s", plain[i]);
+	for (size_t i = 0; i < N_PLAIN; i++)
+		if (fs_mkdir(root, plain_names[i], 0770) < 0)
+			return err_io(err, "cannot make %s", plain_names[i]);
 	for (int i = 0; i < STATE_COUNT; i++)
-		if (fs_mkdir(root, state_words[i], 0700) < 0)
+		if (fs_mkdir(root, state_words[i], 0770) < 0)
 			return err_io(err, "cannot make %s", state_words[i]);
 	for (unsigned int i = 0; i < ID_SHARDS; i++) {
 		snprintf(name, sizeof name, "id/%x", i);
-		if (fs_mkdir(root, name, 0700) < 0)
+		if (fs_mkdir(root, name, 0770) < 0)
 			return err_io(err, "cannot make %s", name);
 	}
 	if (fs_sync_dir(root, "id") < 0 || fsync(root) < 0)
 		return err_io(err, "cannot sync");
 	/* Last: a spool with its marker is whole. */
-	if (fs_replace_file(root, MARKER, MARKER_TEXT, strlen(MARKER_TEXT), 0600) < 0)
+	if (fs_replace_file(root, MARKER, MARKER_TEXT, strlen(MARKER_TEXT), 0660) < 0)
 		return err_io(err, "cannot write %s", MARKER);
 	return 0;
 }
@@ -85,18 +91,64 @@ read_marker(int root, struct err *err)
 }
 
 static int
-check_owner(int root, struct err *err)
+note_stranger(const char *name, unsigned char d_type, void *arg)
+{
+	static const char *const others[] = { "count", "wake", "captured", "lost+found" };
+
+	(void)d_type;
+	(void)arg;
+	if (name[0] == '.')
+		return 0;
+	for (size_t i = 0; i < N_PLAIN; i++)
+		if (strcmp(name, plain_names[i]) == 0)
+			return 0;
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		if (strcmp(name, others[i]) == 0)
+			return 0;
+	return state_parse(name) < STATE_COUNT ? 0 : 1;
+}
+
+/* A directory without a marker becomes a spool where it is empty, or somebody was killed while
+ * making one of it; a home, or /etc, that was named by mistake does not. */
+static int
+check_unused(int root, struct err *err)
+{
+	AUTO_FD int listed = fs_open_dir(root, ".");
+	int found = listed < 0 ? -1 : fs_each(listed, note_stranger, NULL);
+
+	if (found < 0)
+		return err_io(err, "cannot list it");
+	if (found > 0)
+		return err_set(err, EX_CONFIG, "it is no spool (no file \"%s\" in it), and not empty",
+		    MARKER);
+	return 0;
+}
+
+/*
+ * Whether it is ours to use.  From here on, what this process makes in it belongs to those who share
+ * it: in a group's spool to the group; and root, who must not leave files that the spool's owner
+ * cannot read, acts as that owner.
+ */
+static int
+check_owner(int root, bool read_only, struct err *err)
 {
 	struct stat st;
 
 	if (fstat(root, &st) < 0)
 		return err_io(err, "fstat");
 	if (st.st_mode & 07)
-		return err_set(err, EX_NOPERM,
+		return err_set(err, EX_IOERR,
 		    "its mode is %04o, open to all; expected 0700 (or 2770 for a group)",
 		    (unsigned int)st.st_mode & 07777);
 	if (st.st_uid != geteuid() && geteuid() != 0 && !(st.st_mode & S_IWGRP))
-		return err_set(err, EX_NOPERM, "it belongs to user %u", (unsigned int)st.st_uid);
+		return err_set(err, EX_IOERR, "it belongs to user %u", (unsigned int)st.st_uid);
+	if (read_only)
+		return 0;
+	umask(st.st_mode & S_IWGRP ? 007 : 077);
+	if (geteuid() == 0 && st.st_uid != 0) {
+		setfsgid(st.st_gid);
+		setfsuid(st.st_uid);
+	}
 	return 0;
 }
 
@@ -145,10 +197,9 @@ open_checked(struct spool *spool, const struct spool_options *options, struct er
 
 	if (!options->allow_network_fs && check_file_system(spool->root, err) < 0)
 		return -1;
-	if (check_owner(spool->root, err) < 0)
-		return -1;
 	marked = read_marker(spool->root, err);
-	if (marked < 0)
+	if (marked < 0 || (marked == 0 && check_unused(spool->root, err) < 0) ||
+	    check_owner(spool->root, options->read_only, err) < 0)
 		return -1;
 	if (marked == 0) {
 		if (options->read_only)
@@ -218,12 +269,13 @@ spool_check_space(const struct spool *spool, uint64_t min_free_bytes, uint64_t m
 	free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 	if (free_bytes < min_free_bytes)
 		return err_set(err, EX_TEMPFAIL,
-		    "spool %s: only %s free on its file system, new mail is taken from %s on", spool->path,
-		    num_size_text(free_bytes, have), num_size_text(min_free_bytes, want));
+		    "spool %s: only %s free on its file system, less than queue.min_free_space (%s)",
+		    spool->path, num_size_text(free_bytes, have), num_size_text(min_free_bytes, want));
 	/* File systems without a fixed number of inodes (btrfs) report none at all. */
 	if (fs.f_files > 0 && fs.f_favail < min_free_inodes)
 		return err_set(err, EX_TEMPFAIL,
-		    "spool %s: only %llu inodes free on its file system, new mail is taken from %llu on",
+		    "spool %s: only %llu inodes free on its file system, less than "
+		    "queue.min_free_inodes (%llu)",
 		    spool->path, (unsigned long long)fs.f_favail, (unsigned long long)min_free_inodes);
 	return 0;
 }
@@ -254,7 +306,7 @@ spool_id_dir(struct spool *spool, const char *encoded_id)
 void
 spool_wake(const struct spool *spool)
 {
-	AUTO_FD int fd = openat(spool->root, "wake", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	AUTO_FD int fd = openat(spool->root, "wake", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
 
 	/* Closing what was open for writing is the event that both wait for (IN_CLOSE_WRITE). */
 	(void)fd;
@@ -267,7 +319,7 @@ make_hidden(int parent, const char *name, const char *hidden)
 {
 	int saved;
 
-	if (mkdirat(parent, hidden, 0700) < 0 && errno != EEXIST)
+	if (mkdirat(parent, hidden, 0770) < 0 && errno != EEXIST)
 		return -1;
 	if (fsync(parent) == 0 && renameat2(parent, hidden, parent, name, RENAME_NOREPLACE) == 0)
 		return 0;
@@ -306,6 +358,48 @@ spool_open_lane(const struct spool *spool, enum state state, const char *lane)
 	return open_or_make(spool->states[state], lane, hidden);
 }
 
+static void
+part_name(struct bucket_name *bucket, unsigned int part, char ret[BUCKET_SIZE])
+{
+	bucket->token[0] = '\0';
+	if (part > 0)
+		snprintf(bucket->token, sizeof bucket->token, "%u", part);
+	bucket_name_format(bucket, ret);
+}
+
+static bool
+is_full(int lane, struct bucket_name *bucket, unsigned int part)
+{
+	char name[BUCKET_SIZE];
+	struct stat st;
+
+	part_name(bucket, part, name);
+	return fstatat(lane, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size >= BUCKET_FULL;
+}
+
+/* A part that is not full, behind one that is: by doubling, then halving, so that the hundredth costs
+ * little more than the second. */
+static unsigned int
+next_part(int lane, struct bucket_name *bucket, unsigned int full)
+{
+	unsigned int step = 1, room;
+
+	while (step < BUCKET_PARTS && is_full(lane, bucket, full + step)) {
+		full += step;
+		step *= 2;
+	}
+	room = full + step;
+	while (room - full > 1) {
+		unsigned int middle = full + (room - full) / 2;
+
+		if (is_full(lane, bucket, middle))
+			full = middle;
+		else
+			room = middle;
+	}
+	return room;
+}
+
 int
 spool_open_bucket(int lane, int priority, int64_t due)
 {
@@ -314,12 +408,10 @@ spool_open_bucket(int lane, int priority, int64_t due)
 	char name[BUCKET_SIZE], hidden[BUCKET_SIZE];
 	struct stat st;
 
-	for (unsigned int part = 0; part < 1000000; part++) {
+	for (unsigned int part = 0; part < BUCKET_PARTS; part = next_part(lane, &bucket, part)) {
 		int fd;
 
-		if (part > 0)
-			snprintf(bucket.token, sizeof bucket.token, "%u", part);
-		bucket_name_format(&bucket, name);
+		part_name(&bucket, part, name);
 		fd = fs_open_dir(lane, name);
 		if (fd < 0 && errno == ENOENT) {
 			token_make(maker.token);

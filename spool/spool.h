@@ -58,8 +58,8 @@ struct spool_options {
 
 /*
  * Opens the spool at path, which is made when it is not there yet (0700; an existing directory may
- * be 2770 for a group).  EX_CANTCREAT: cannot be made; EX_NOPERM: not ours to use; EX_CONFIG: not
- * a spool, or of another version; EX_NOINPUT: not there, and read_only.
+ * be 2770 for a group).  EX_CANTCREAT: cannot be made; EX_IOERR: not ours to use; EX_CONFIG: not
+ * a spool and not empty, or of another version; EX_NOINPUT: not there, and read_only.
  * Release with spool_close().
  */
 int spool_open(struct spool *spool, const char *path, const struct spool_options *options,

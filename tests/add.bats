@@ -167,7 +167,7 @@ small() {
 	refuse 64 '--priority: "urgent" is not immediate, high, medium, low or 0 to 3' --to b@example.org \
 		--subject S --body B --priority urgent
 	refuse 64 '--at: "teatime" is not a time' --to b@example.org --subject S --body B --at teatime
-	refuse 64 'unknown or ambiguous option --nonsense' --nonsense
+	refuse 64 'unknown option --nonsense' --nonsense
 }
 
 @test "flags: what is missing or not readable is 66" {
@@ -731,7 +731,14 @@ msg() { # ID [MORE]
 	mkdir notours
 	chmod 777 notours
 	run --separate-stderr mailq-add -s "$PWD/notours" b@example.org < <(small)
-	assert_status 77
+	assert_status 74
+	assert_match "$stderr" 'open to all; expected 0700'
+	mkdir -m 700 home
+	touch home/notes.txt
+	run --separate-stderr mailq-add -s "$PWD/home" b@example.org < <(small)
+	assert_status 78
+	assert_match "$stderr" 'it is no spool .*, and not empty$'
+	assert_equal "$(ls home)" notes.txt
 	mkdir -m 700 other
 	echo 'mailq-spool 99' >other/mailq-spool
 	run --separate-stderr mailq-add -s "$PWD/other" b@example.org < <(small)

@@ -58,6 +58,7 @@ needed() { # PROGRAM: the libraries it loads
 		[ -s "dest/usr/local/share/zsh/site-functions/_$name" ]
 		[ -s "dest/usr/local/share/fish/vendor_completions.d/$name.fish" ]
 	done
+	[ -s dest/usr/local/share/doc/mailq/mailq.cron ]
 	[ ! -e dest/usr/local/bin/mailq ]
 	[ ! -e dest/usr/local/sbin/sendmail ]
 	run grep -rnE '@(bindir|sysconfdir|spooldir|docdir|VERSION)@' dest

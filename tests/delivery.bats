@@ -236,7 +236,7 @@ mails() { /usr/bin/python3 "$MAILQ_TOP/tests/helpers/mails.py" "$@"; }
 	add --to a@example.org,b@example.org
 	run_mailq
 	summary 'sent 0, deferred 0, failed 1'
-	assert_equal "$(saw server '^message')" 0
+	assert_saw server '^message' 0
 }
 
 # ---- connections -------------------------------------------------------------------------------
@@ -247,9 +247,9 @@ mails() { /usr/bin/python3 "$MAILQ_TOP/tests/helpers/mails.py" "$@"; }
 	add_ids M 10
 	run_mailq
 	summary 'sent 10, deferred 0, failed 0'
-	assert_equal "$(saw server '^connect')" 3
-	assert_equal "$(saw server '> QUIT')" 3
-	assert_equal "$(saw server '> EHLO host.example')" 3
+	assert_saw server '^connect' 3
+	assert_saw server '> QUIT' 3
+	assert_saw server '> EHLO host.example' 3
 }
 
 @test "never more connections than the account, or --jobs, allows" {
@@ -263,6 +263,25 @@ mails() { /usr/bin/python3 "$MAILQ_TOP/tests/helpers/mails.py" "$@"; }
 	run_mailq --jobs 1
 	summary 'sent 30, deferred 0, failed 0'
 	assert_equal $(($(saw server '^connect') - before)) 1
+}
+
+@test "--jobs is one bound for all accounts together, and starves none of them" {
+	start_script server port
+	accounts "$(relay a "$port")" "$(relay b "$port")" "$(relay c "$port")"
+	for account in a b c; do
+		add_ids $account 30 --account $account
+	done
+	for jobs in 1 2; do
+		before=$(wc -l <server.log)
+		run_mailq --jobs $jobs --limit 45
+		summary 'sent 45, deferred 0, failed 0'
+		all_gone() { [ "$(saw server '^end')" -eq "$(saw server '^connect')" ]; }
+		wait_for all_gone
+		most=$(tail -n +$((before + 1)) server.log |
+			awk '/^connect/ { if (++n > most) most = n } /^end/ { n-- } END { print most }')
+		[ "$most" -le $jobs ] || fail "$most connections at once, expected $jobs"
+	done
+	assert_saw server '^message' 90
 }
 
 @test "a server that is silent at the dot holds up no other account" {
@@ -303,7 +322,7 @@ quick_has_all() { [ "$(kept quick)" -eq 100 ]; }
 	summary 'sent 1, deferred 0, failed 0'
 	# The same Message-ID both times: said once by the first journal, once by the second.
 	assert_equal "$(history_of uncertain retry | value message_id)" "$(history_of sent retry | value message_id)"
-	assert_equal "$(saw hold '^message')" 0
+	assert_saw hold '^message' 0
 	run_mailq -v
 	summary 'sent 0, deferred 0, failed 0'
 }
@@ -328,8 +347,8 @@ quick_has_all() { [ "$(kept quick)" -eq 100 ]; }
 	run_mailq
 	summary 'sent 8, deferred 0, failed 0'
 	for step in mail rcpt data body; do
-		assert_equal "$(saw "$step" '^message')" 1
-		assert_equal "$(saw "rst-$step" '^message')" 1
+		assert_saw "$step" '^message' 1
+		assert_saw "rst-$step" '^message' 1
 	done
 }
 
@@ -339,7 +358,7 @@ quick_has_all() { [ "$(kept quick)" -eq 100 ]; }
 	add_ids M 5
 	run_mailq
 	summary 'sent 5, deferred 0, failed 0'
-	assert_equal "$(saw server '^message')" 5
+	assert_saw server '^message' 5
 }
 
 @test "421 ends a connection, not the account" {
@@ -347,7 +366,7 @@ quick_has_all() { [ "$(kept quick)" -eq 100 ]; }
 	accounts "$(relay main "$port" 'connections = 1; retry = [ "1h" ];')"
 	add_ids M 10
 	run_mailq
-	assert_equal "$(saw server '^message')" 9
+	assert_saw server '^message' 9
 	summary 'sent 9, deferred 1, failed 0'
 	! resting main
 }
@@ -358,7 +377,7 @@ quick_has_all() { [ "$(kept quick)" -eq 100 ]; }
 	add_ids M 15
 	run_mailq
 	summary 'sent 15, deferred 0, failed 0'
-	assert_equal "$(saw server '^message')" 15
+	assert_saw server '^message' 15
 }
 
 @test "a server that takes fewer connections than we would open still gets all" {
@@ -396,12 +415,12 @@ quick_has_all() { [ "$(kept quick)" -eq 100 ]; }
 	assert_match "$(cat "$MAILQ_SPOOL/parked/main")" 'class: greeting'
 	assert_equal "$(in_state waiting)" 3
 	assert_equal "$(attempts M-1)" 0
-	assert_equal "$(saw server '^connect')" 1
+	assert_saw server '^connect' 1
 	# It rests: the next cycle leaves it alone, unless it is told to try.
 	run_mailq
-	assert_equal "$(saw server '^connect')" 1
+	assert_saw server '^connect' 1
 	run_mailq --now
-	assert_equal "$(saw server '^connect')" 2
+	assert_saw server '^connect' 2
 	assert_match "$(cat "$MAILQ_SPOOL/parked/main")" 'faults: 2'
 }
 
@@ -450,7 +469,7 @@ quick_has_all() { [ "$(kept quick)" -eq 100 ]; }
 	add_ids N 3
 	run_mailq
 	summary 'sent 3, deferred 0, failed 0'
-	assert_equal "$(saw first '^connect')" 1
+	assert_saw first '^connect' 1
 }
 
 @test "messages in hand when the account fails go over to the next one, and once" {

@@ -65,10 +65,6 @@ err_io(struct err *err, const char *fmt, ...)
 	case ENFILE:
 		err->code = EX_TEMPFAIL;
 		break;
-	case EACCES:
-	case EPERM:
-		err->code = EX_NOPERM;
-		break;
 	default:
 		err->code = EX_IOERR;
 		break;

@@ -28,8 +28,7 @@ int err_set(struct err *err, int code, const char *fmt, ...) __attribute__((form
 /* As err_set, with ": " and the text of errno behind the message.  Keeps errno. */
 int err_sys(struct err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* As err_sys, with the code that errno suggests: 75 where space or quota ran out, 77 where access
- * was denied, else 74. */
+/* As err_sys, with the code that errno suggests: 75 where space or quota ran out, else 74. */
 int err_io(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Puts "PREFIX: " before the message (for a file and line around a deeper fault).  Returns -1. */

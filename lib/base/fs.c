@@ -170,7 +170,7 @@ fs_mkdir_parents(const char *path, mode_t mode)
 		errno = ENOENT;
 		return -1;
 	}
-	/* A link on the way is the administrator's and is followed; the path itself may be one too. */
+	/* A link on the way is the administrator's and is followed, and so is the path itself. */
 	for (char *p = copy + 1;; p++) {
 		char end = *p;
 
@@ -314,8 +314,9 @@ fs_each(int dir, int (*each)(const char *name, unsigned char d_type, void *arg),
 	for (;;) {
 		ssize_t got = getdents64(dir, block, sizeof block);
 
+		/* One that was removed since it was opened holds nothing; the kernel says ENOENT. */
 		if (got <= 0)
-			return got < 0 ? -1 : 0;
+			return got < 0 && errno != ENOENT ? -1 : 0;
 		for (ssize_t at = 0; at < got;) {
 			const struct dirent64 *entry = (const void *)(block + at);
 			int result;

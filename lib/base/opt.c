@@ -155,6 +155,26 @@ find_option(const struct opt_program *p, int value)
 	return NULL;
 }
 
+/* "unknown option --x", or "ambiguous option --x: --xa, --xb". */
+static int
+fail_name(const struct opt_program *p, const char *word, int length, struct err *err)
+{
+	static const char *const general[] = { "help", "version" };
+	AUTO_BUF struct buf matches = BUF_INIT(400);
+	size_t n = length > 2 && strncmp(word, "--", 2) == 0 ? (size_t)length - 2 : 0;
+
+	for (size_t i = 0; n > 0 && i < p->n_options + 2; i++) {
+		const char *name = i < p->n_options ? p->options[i].name : general[i - p->n_options];
+
+		if (name != NULL && strncmp(name, word + 2, n) == 0 &&
+		    buf_addf(&matches, "%s--%s", matches.len > 0 ? ", " : "", name) < 0)
+			break;
+	}
+	if (matches.len > 0)
+		return err_set(err, EX_USAGE, "ambiguous option %.*s: %s", length, word, matches.s);
+	return err_set(err, EX_USAGE, "unknown option %.*s", length, word);
+}
+
 /* getopt_long returned '?' or ':'; word is the argument that it has just passed: a long option's
  * own, while it names a letter in optopt. */
 static int
@@ -171,7 +191,7 @@ fail_option(const struct opt_program *p, int value, const char *word, struct err
 		return err_set(err, EX_USAGE, "%.*s takes no argument", length, word);
 	if (optopt != 0)
 		return err_set(err, EX_USAGE, "unknown option -%c", optopt);
-	return err_set(err, EX_USAGE, "unknown or ambiguous option %.*s", length, word);
+	return fail_name(p, word, length, err);
 }
 
 /* True if word is among the words of list, apart by spaces. */

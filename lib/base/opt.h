@@ -61,6 +61,7 @@ struct opt_common {
 	int verbose;
 };
 /* The entries -c, -s, -q, -v; --help and --version are always there. */
+/* clang-format off */
 #define OPT_COMMON                                                                                 \
 	{ 'c', "config", "FILE", "read this configuration file", OPT_STRING,                       \
 		OPT_AT(struct opt_common, config) },                                               \
@@ -72,6 +73,7 @@ struct opt_common {
 		'v', "verbose", NULL, "say more on stderr; twice: everything", OPT_COUNT,          \
 		    OPT_AT(struct opt_common, verbose)                                             \
 	}
+/* clang-format on */
 
 struct opt_command {
 	const char *name;

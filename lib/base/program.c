@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #endif
 
 #define HELP_MAX 65536
+#define DESCRIPTORS 65536
 
 /* open takes the lowest free number, so that closed ones below 3 are filled in turn. */
 static void
@@ -32,12 +34,26 @@ open_std_fds(void)
 	close(fd);
 }
 
+/* A queue of many batches and accounts has many directories and files open at a time: as many as may
+ * be had.  Where that cannot be done, the usual number it is. */
+static void
+raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS)
+		return;
+	limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 void
 program_setup(const char *name)
 {
 	if (fcntl(STDIN_FILENO, F_GETFD) < 0 || fcntl(STDOUT_FILENO, F_GETFD) < 0 ||
 	    fcntl(STDERR_FILENO, F_GETFD) < 0)
 		open_std_fds();
+	raise_descriptors();
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
 	log_set_name(name);

@@ -55,14 +55,14 @@ maildir_open(struct maildir **ret_maildir, const char *path, struct err *err)
 	m->dir = m->tmp = m->new = -1;
 	m->path = xstrdup(path);
 	host_name(m->host);
-	if (fs_mkdir_parents(path, 0700) < 0 ||
+	if (fs_mkdir_parents(path, 0770) < 0 ||
 	    (m->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
 		err_io(err, "Maildir %s", path);
 		maildir_free(m);
 		return -1;
 	}
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (fs_mkdir(m->dir, names[i], 0700) < 0) {
+		if (fs_mkdir(m->dir, names[i], 0770) < 0) {
 			err_io(err, "Maildir %s/%s", path, names[i]);
 			maildir_free(m);
 			return -1;
@@ -185,7 +185,7 @@ maildir_add(struct maildir *m, const struct maildir_message *message, struct err
 	char name[NAME_SIZE];
 
 	make_name(m, name);
-	fd = openat(m->tmp, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = openat(m->tmp, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0660);
 	if (fd < 0)
 		return err_io(err, "Maildir %s/tmp/%s", m->path, name);
 	make_header(message, &header);

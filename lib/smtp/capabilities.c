@@ -64,6 +64,8 @@ smtp_capabilities_add(struct smtp_capabilities *caps, const char *line, size_t l
 		caps->dsn = true;
 	} else if (word_is(word, n, "STARTTLS")) {
 		caps->starttls = true;
+	} else if (word_is(word, n, "BURL")) {
+		caps->burl = true;
 	} else if (word_is(word, n, "SIZE")) {
 		caps->size = true;
 		word = next_word(&at, end, &n);

@@ -20,6 +20,7 @@ struct smtp_capabilities {
 	bool smtputf8;	     /* RFC 6531 */
 	bool dsn;	     /* RFC 3461 */
 	bool starttls;	     /* RFC 3207 */
+	bool burl;	     /* RFC 4468 */
 	bool size;	     /* RFC 1870 */
 	uint64_t size_limit; /* 0: none, or none told */
 	unsigned auth;	     /* SMTP_MECH_*, RFC 4954 */

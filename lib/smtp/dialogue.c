@@ -7,12 +7,12 @@
 #include "smtp/dialogue_private.h"
 
 struct smtp_dialogue *
-smtp_dialogue_new(const struct smtp_capabilities *caps, bool force_8bit)
+smtp_dialogue_new(const struct smtp_capabilities *caps, unsigned flags)
 {
 	struct smtp_dialogue *d = xcalloc(1, sizeof(*d));
 
 	d->caps = *caps;
-	d->force_8bit = force_8bit;
+	d->flags = flags;
 	buf_init(&d->out, OUT_MAX);
 	smtp_reply_parser_init(&d->parser);
 	d->settled_end = &d->settled;
@@ -114,7 +114,14 @@ smtp_dialogue_takes(const struct smtp_dialogue *d)
 		return false;
 	if (d->n == 0)
 		return true;
-	return d->n == 1 && d->caps.pipelining && d->x[0].sent == STAGE_END && !d->x[0].stopped;
+	/*
+	 * The next message may follow in the same breath as the final dot (RFC 2920 section 3.1).
+	 * But Dovecot's submission server (2.3) dies of a RCPT before it has answered that dot, and
+	 * leaves the message uncertain: BURL is what it is known by, and others may be like it.
+	 */
+	if ((d->flags & SMTP_DIALOGUE_ACROSS) == 0 || !d->caps.pipelining || d->caps.burl)
+		return false;
+	return d->n == 1 && d->x[0].sent == STAGE_END && !d->x[0].stopped;
 }
 
 /*
@@ -159,7 +166,8 @@ admit(const struct smtp_dialogue *d, struct smtp_job *job, bool *ret_utf8)
 		    "header is not ASCII), which the server does not offer");
 		return false;
 	}
-	if ((job->flags & SMTP_JOB_8BIT) != 0 && !d->caps.eight_bit && !d->force_8bit) {
+	if ((job->flags & SMTP_JOB_8BIT) != 0 && !d->caps.eight_bit &&
+	    (d->flags & SMTP_DIALOGUE_FORCE_8BIT) == 0) {
 		smtp_reply_own(&job->reply, "5.6.3",
 		    "the message has 8-bit content, which the "
 		    "server does not take (no 8BITMIME)");

@@ -2,9 +2,9 @@
  * The conversation that delivers messages (RFC 5321 section 3.3) on a connection that has been
  * through EHLO, STARTTLS and AUTH.  Pure: bytes in, bytes out, no descriptor and no clock.
  *
- * Messages are taken one at a time; behind the final dot of one, the commands of the next go out
- * at once where the server offers PIPELINING (RFC 2920), so up to two are in hand.  The turn of
- * things:
+ * Messages are taken one at a time.  Their commands go out together where the server offers
+ * PIPELINING (RFC 2920); where we are told to, those of the next go behind the final dot of one,
+ * so that up to two are in hand.  The turn of things:
  *
  *	take() a job while takes()
  *	give body() as many bytes as wants() says
@@ -37,8 +37,13 @@ enum smtp_phase {
 	SMTP_PHASE_QUIT,
 };
 
-/* force_8bit: 8-bit content goes to a server without 8BITMIME too. */
-struct smtp_dialogue *smtp_dialogue_new(const struct smtp_capabilities *caps, bool force_8bit);
+enum {
+	SMTP_DIALOGUE_FORCE_8BIT = 1, /* 8-bit content goes to a server without 8BITMIME too */
+	SMTP_DIALOGUE_ACROSS = 2,     /* pipelines the next message behind the final dot of one */
+};
+
+/* flags: SMTP_DIALOGUE_* */
+struct smtp_dialogue *smtp_dialogue_new(const struct smtp_capabilities *caps, unsigned flags);
 /* Jobs still in hand are forgotten: lost() settles them. */
 void smtp_dialogue_free(struct smtp_dialogue *d);
 

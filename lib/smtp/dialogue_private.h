@@ -38,7 +38,7 @@ struct exchange {
 
 struct smtp_dialogue {
 	struct smtp_capabilities caps;
-	bool force_8bit;
+	unsigned flags;	      /* SMTP_DIALOGUE_* */
 	struct exchange x[2]; /* x[0] is awaited first, x[1] goes behind its dot */
 	size_t n;
 	struct buf out;

@@ -50,10 +50,14 @@ struct smtp_params {
 	const char *password;
 	const char *bearer; /* OAuth 2.0 access token in place of a password, or NULL */
 	enum smtp_auth auth;
-	bool auth_without_tls; /* credentials may cross a network in clear (loopback: always) */
-	bool force_8bit;       /* send 8-bit content to a server without 8BITMIME all the same */
-	const char *ehlo_name; /* NULL: the host's own name */
-	const char *source;    /* local address or interface to connect from, or NULL */
+	bool auth_without_tls;	/* credentials may cross a network in clear (loopback: always) */
+	bool force_8bit;	/* send 8-bit content to a server without 8BITMIME all the same */
+	bool pipeline_messages; /* MAIL of the next message goes behind the final dot of one, where
+				* PIPELINING is offered: saves a round trip.  Not the default, as
+				* there are servers that accept the one and die of the other, which
+				* makes the outcome uncertain. */
+	const char *ehlo_name;	/* NULL: the host's own name */
+	const char *source;	/* local address or interface to connect from, or NULL */
 	struct smtp_timeouts timeouts;
 };
 

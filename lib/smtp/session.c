@@ -204,10 +204,14 @@ static void
 session_ready(struct smtp_session *s)
 {
 	struct smtp_pool *pool = s->pool;
+	unsigned flags = 0;
 	char peer[64];
 
-	s->dialogue =
-	    smtp_dialogue_new(smtp_connection_capabilities(s->conn), pool->params.force_8bit);
+	if (pool->params.force_8bit)
+		flags |= SMTP_DIALOGUE_FORCE_8BIT;
+	if (pool->params.pipeline_messages)
+		flags |= SMTP_DIALOGUE_ACROSS;
+	s->dialogue = smtp_dialogue_new(smtp_connection_capabilities(s->conn), flags);
 	set_state(s, SESSION_READY);
 	pool->proved = true;
 	if (log_wants(LOG_LEVEL_DEBUG)) {

@@ -86,6 +86,16 @@ saw() {
 	grep -cE -- "$2" "$BATS_TEST_TMPDIR/$1.log" || :
 }
 
+# assert_saw NAME EXPRESSION COUNT: the server may write a line a moment after it has answered
+assert_saw() {
+	local end=$((SECONDS + 10))
+
+	until [ "$(saw "$1" "$2")" -ge "$3" ] || [ "$SECONDS" -ge "$end" ]; do
+		pause
+	done
+	assert_equal "$(saw "$1" "$2")" "$3" "lines of $1 like $2"
+}
+
 # kept NAME: how many messages a keeper has
 kept() {
 	find "$BATS_TEST_TMPDIR/$1" -name '*.json' 2>/dev/null | wc -l

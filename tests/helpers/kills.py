@@ -164,7 +164,7 @@ class Test:
         return line
 
     def printed(self, ids):
-        """Notes ids of the clients' own that a mailq-add has printed: each is printed by one only."""
+        """Notes ids of the clients' own that a mailq-add printed: each is printed by one only."""
         with self.lock:
             for test_id in ids:
                 if test_id in self.told or test_id not in self.lines:
@@ -374,4 +374,5 @@ def main(name, *args):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that directories are removed
     sys.exit(main(*sys.argv[1:]))

@@ -170,6 +170,8 @@ class Conversation:
             actions = OK.get(name, "") if usual is None else usual
         # A comma alone parts actions: a reply's text may hold ", ".
         parts = re.split(r",(?! )", actions)
+        while parts[0].startswith("gate "):
+            self.perform(parts.pop(0))
         code = re.match(r"(?:slow |late )?([2-5])\d\d", parts[0])
         digit = code.group(1) if code else ""
         if before:

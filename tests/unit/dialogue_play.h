@@ -30,7 +30,7 @@ UNIT_HELPER void
 begin(struct play *p, const struct smtp_capabilities *caps)
 {
 	memset(p, 0, sizeof(*p));
-	p->d = smtp_dialogue_new(caps, false);
+	p->d = smtp_dialogue_new(caps, SMTP_DIALOGUE_ACROSS);
 	buf_init(&p->said, 10 << 20);
 }
 

@@ -77,7 +77,7 @@ TEST(err_io_code_is_the_retry_class)
 {
 	static const struct {
 		int number, code;
-	} rows[] = { { ENOSPC, EX_TEMPFAIL }, { EDQUOT, EX_TEMPFAIL }, { EACCES, EX_NOPERM },
+	} rows[] = { { ENOSPC, EX_TEMPFAIL }, { EDQUOT, EX_TEMPFAIL }, { EACCES, EX_IOERR },
 		{ EIO, EX_IOERR } };
 	struct err err = ERR_INIT;
 
@@ -361,7 +361,7 @@ TEST(clock_parses)
 
 TEST(clock_time_of_day_across_the_change_to_winter)
 {
-	/* 2026-10-24 20:00 CEST; the next 19:00 lies 24 hours ahead on the clock, 25 less 1 in fact */
+	/* 2026-10-24 20:00 CEST; the next 19:00 is 24 hours away, as the night has one more */
 	int64_t now = INT64_C(1792864800) * USEC, got;
 
 	set_zone("CET-1CEST,M3.5.0,M10.5.0/3");

@@ -66,6 +66,24 @@ TEST(pipelined_across_messages)
 	end(&p);
 }
 
+/* Nothing goes behind a final dot unless we are told to. */
+TEST(pipelined_within_a_message)
+{
+	struct smtp_dialogue *d = smtp_dialogue_new(&pipelining, 0);
+	struct letter l;
+	struct play p = { .d = d };
+
+	buf_init(&p.said, 1000);
+	smtp_dialogue_take(d, letter(&l, "a@x", "b@y", "Hi\r\n"));
+	server(&p, "250 1\r\n250 2\r\n354 go\r\n");
+	SAID(&p, "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nHi\r\n.\r\n");
+	CHECK(!smtp_dialogue_takes(d));
+	server(&p, "250 ok\r\n");
+	SETTLED(&p, &l.job, SMTP_SENT);
+	CHECK(smtp_dialogue_takes(d));
+	end(&p);
+}
+
 /* The final dot, and what stands behind it, waits for leave; what stands before it does not. */
 TEST(the_dot_is_held)
 {
@@ -314,7 +332,7 @@ TEST(parameters)
 TEST(forced_8bit)
 {
 	struct letter l;
-	struct smtp_dialogue *d = smtp_dialogue_new(&nothing, true);
+	struct smtp_dialogue *d = smtp_dialogue_new(&nothing, SMTP_DIALOGUE_FORCE_8BIT);
 	struct view out;
 
 	letter(&l, "a@x", "b@y", "Hi\r\n");

@@ -153,8 +153,10 @@ static const struct {
 	const struct opt_program *program;
 	const char *line, *message;
 } misuse[] = {
-	{ &plain, "--nonsense", "unknown or ambiguous option --nonsense" },
-	{ &plain, "a --nonsense=3 b", "unknown or ambiguous option --nonsense" },
+	{ &plain, "--nonsense", "unknown option --nonsense" },
+	{ &plain, "a --nonsense=3 b", "unknown option --nonsense" },
+	{ &plain, "--sp=3", "ambiguous option --sp: --spool, --span" },
+	{ &plain, "--ve", "ambiguous option --ve: --verbose, --version" },
 	{ &plain, "-fz", "unknown option -z" },
 	{ &plain, "-n", "--number: expected an argument (N)" },
 	{ &plain, "x --number", "--number: expected an argument (N)" },

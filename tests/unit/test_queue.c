@@ -68,9 +68,8 @@ due_ids(const struct spool *spool, int64_t now, char *ret, size_t size)
 
 	ret[0] = '\0';
 	CHECK_INT(queue_lanes(spool, &lanes, &err), 0);
-	queue = queue_open(spool, (const char *const *)lanes.names, lanes.count, now, &err);
-	CHECK(queue != NULL);
-	while (queue != NULL && queue_next(queue, &entry, &err) > 0)
+	queue = queue_open(spool, (const char *const *)lanes.names, lanes.count, now);
+	while (queue_next(queue, &entry))
 		n += (size_t)snprintf(ret + n, size - n, "%s%s", n > 0 ? " " : "", entry.name.id);
 	queue_close(&queue);
 	lane_list_release(&lanes);
@@ -142,8 +141,8 @@ TEST(batches_and_singles_in_order_of_arrival)
 	}
 	CHECK_INT(queue_lanes(&spool, &lanes, &err), 0);
 	queue = queue_open(&spool, (const char *const *)lanes.names, lanes.count,
-	    clock_now() + USEC, &err);
-	while (queue_next(queue, &entry, &err) > 0) {
+	    clock_now() + USEC);
+	while (queue_next(queue, &entry)) {
 		CHECK(entry.name.due > last);
 		last = entry.name.due;
 		total++;

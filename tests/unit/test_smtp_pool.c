@@ -22,7 +22,7 @@ static const struct {
 
 	/* before there is a conversation: the account's fault, the messages are untouched */
 	{ "closed at once", { "connect=cut" }, "AAA", SMTP_FAULT_PROTOCOL, 0, 1 },
-	{ "reset at once", { "connect=rst" }, "AAA", SMTP_FAULT_PROTOCOL, 0, 1 },
+	{ "reset at EHLO", { "ehlo=rst" }, "AAA", SMTP_FAULT_PROTOCOL, 0, 1 },
 	{ "greeting 421", { "connect=421 4.3.2 too busy" }, "AAA", SMTP_FAULT_GREETING, 0, 1 },
 	{ "greeting 554", { "connect=554 no SMTP here,cut" }, "AAA", SMTP_FAULT_GREETING, 0, 1 },
 	{ "greeting 554 of many lines", { "connect=554-go|554-far|554 away" }, "AAA",
@@ -120,6 +120,7 @@ TEST(each_step_goes_wrong)
 			server_start(&s, args);
 			memset(&p, 0, sizeof(p));
 			p.params.timeouts = quick;
+			p.params.pipeline_messages = true;
 			p.limits.connections = 1;
 			p.n_jobs = 3;
 			play_run(&p, &s);

@@ -164,8 +164,10 @@ TEST(strays_are_passed_over)
 	mkdirat(spool.states[STATE_WAITING], "main/lost+found", 0700);
 	mkdirat(spool.states[STATE_WAITING], "main/2.0", 0700);
 	mkdirat(spool.states[STATE_WAITING], "main/2.0/2.1.000000.0.0.directory", 0700);
-	symlinkat("/etc/passwd", spool.states[STATE_WAITING], "main/2.0/2.1.000000.0.0.link");
-	symlinkat("/", spool.states[STATE_WAITING], "main/2.5");
+	CHECK_INT(symlinkat("/etc/passwd", spool.states[STATE_WAITING],
+		      "main/2.0/2.1.000000.0.0.link"),
+	    0);
+	CHECK_INT(symlinkat("/", spool.states[STATE_WAITING], "main/2.5"), 0);
 	close(openat(spool.states[STATE_WAITING], "file", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
 	close(openat(spool.states[STATE_WAITING], "main/2.0/README", O_CREAT | O_WRONLY | O_CLOEXEC,
 	    0600));
@@ -362,6 +364,52 @@ TEST(acting_on_all)
 	CHECK_INT(act(&spool, ACT_DELETE, &all, &result, &err), 0);
 	CHECK_INT(result.done, 0);
 	act_result_release(&result);
+	spool_close(&spool);
+}
+
+static int
+check_size(const char *name, unsigned char type, void *arg)
+{
+	AUTO_FD int bucket = -1;
+	struct stat st;
+
+	(void)type;
+	bucket = openat(*(int *)arg, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CHECK_INT(fstat(bucket, &st), 0);
+	CHECK_ROW(name, st.st_size <= 512 * 1024);
+	return 0;
+}
+
+/* However many come together, no bucket grows beyond some thousand names. */
+TEST(buckets_do_not_grow_without_bound)
+{
+	enum { BATCH = 1000, BATCHES = 8 };
+	static char ids[BATCH][ID_TEXT_MAX + 1];
+	static struct wish wishes[BATCH];
+	struct spool spool = fresh_spool();
+	const struct walk_filter all = { .state = STATE_NONE };
+	struct act_result result;
+	struct counts counts;
+	struct err err = ERR_INIT;
+	AUTO_FD int lane = -1;
+
+	for (int batch = 0; batch < BATCHES; batch++) {
+		for (int i = 0; i < BATCH; i++) {
+			snprintf(ids[i], sizeof ids[i], "%0150d-%d", i, batch);
+			wishes[i] = (struct wish){ ids[i], "main", NULL, 2, 0 };
+		}
+		add(&spool, wishes, BATCH);
+	}
+	CHECK_INT(act(&spool, ACT_HOLD, &all, &result, &err), 0);
+	CHECK_STR(err.msg, "");
+	CHECK_INT(result.done, BATCH * BATCHES);
+	act_result_release(&result);
+	CHECK_INT(count_messages(&spool, &counts, &err), 0);
+	CHECK_INT(counts.messages[STATE_HELD], BATCH * BATCHES);
+	CHECK_INT(counts.messages[STATE_WAITING], 0);
+	counts_release(&counts);
+	lane = fs_open_dir(spool.states[STATE_HELD], "main");
+	CHECK_INT(fs_each(lane, check_size, &lane), 0);
 	spool_close(&spool);
 }
 
