@@ -109,6 +109,15 @@ report_faults(struct input *in, const struct mail_faults *faults)
 		report(in, ": ", "and more faults");
 }
 
+/* What stands between a message's place and a fault that begins with a field, or with a word. */
+static const char *
+between(const char *fault)
+{
+	size_t n = strspn(fault, "abcdefghijklmnopqrstuvwxyz_");
+
+	return n > 0 && fault[n] != '\0' && strchr(":.[", fault[n]) != NULL ? "." : ": ";
+}
+
 /* Hands one object to the queue.  -1 only for a fault of the spool. */
 static int
 take_object(struct input *in, const struct json *object, struct err *err)
@@ -129,7 +138,7 @@ take_object(struct input *in, const struct json *object, struct err *err)
 	struct mail_delivery delivery;
 
 	if (json_get_set(object, "from") == NULL && default_from(in, object, &from, err) < 0) {
-		report(in, ".", "%s", err->msg);
+		report(in, between(err->msg), "%s", err->msg);
 		return 0;
 	}
 	options.default_from = from;
@@ -151,7 +160,7 @@ take_object(struct input *in, const struct json *object, struct err *err)
 		return 0;
 	if (in->q->broken)
 		return -1;
-	report(in, ".", "%s", err->msg);
+	report(in, between(err->msg), "%s", err->msg);
 	return 0;
 }
 

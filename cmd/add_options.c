@@ -397,6 +397,40 @@ add_options_delivery(const struct add_options *o, struct mail_delivery *ret_deli
 	return 0;
 }
 
+/* Where a fault stands is said by the layer below as JSON has it: "headers.X: ", "to[3]: ". */
+void
+add_options_name_fault(const struct add_options *o, struct err *err)
+{
+	const struct {
+		const char *field, *option;
+	} names[] = {
+		{ "from", o->from != NULL ? "--from" : o->full_name != NULL ? "-F" : "from" },
+		{ "to", "--to" },
+		{ "cc", "--cc" },
+		{ "bcc", "--bcc" },
+		{ "return_path", "-f" },
+		{ "subject", "--subject" },
+		{ "body", o->body != NULL ? "--body" : "body" },
+		{ "headers", "--header" },
+		{ "attachments", "--attach" },
+		{ "id", "--id" },
+		{ "account_id", "--account" },
+		{ "batch_code", "--batch" },
+	};
+	size_t n = strcspn(err->msg, ".[:");
+	AUTO_FREE char *rest = xstrdup(err->msg + n);
+	const char *tail = rest;
+
+	if (*tail == '[')
+		tail += strcspn(tail, "]") + 1;
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strlen(names[i].field) == n && strncmp(names[i].field, err->msg, n) == 0) {
+			err_set(err, err->code, "%s%s%s", names[i].option, *tail == '.' ? " " : "",
+			    *tail == '.' ? tail + 1 : tail);
+			return;
+		}
+}
+
 void
 add_options_release(struct add_options *o)
 {

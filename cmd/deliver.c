@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -13,8 +12,6 @@
 /* How many messages are in hand for one outlet at the most: what a crash can leave uncertain after a
  * power cut, and what other runners and operators cannot touch. */
 #define WINDOW_MAX 256
-/* Descriptors for all but the messages in hand. */
-#define DESCRIPTORS_SPARED 128
 /* A window that was used up in less than this doubles; one that took longer than the other halves. */
 #define WINDOW_QUICK (100 * INT64_C(1000))
 #define WINDOW_SLOW (500 * INT64_C(1000))
@@ -83,18 +80,6 @@ pool_fault(struct smtp_pool *pool, const struct smtp_fault *fault, void *arg)
 	outlet_park(outlet, smtp_fault_name(fault->class), line);
 }
 
-/* How many messages may be in hand at once: each has its file open, perhaps a lane of its own and,
- * being captured, a new file; and connections and buckets want some too. */
-static size_t
-hand_max(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < 2 * DESCRIPTORS_SPARED)
-		return 1;
-	return (size_t)(limit.rlim_cur - DESCRIPTORS_SPARED) / 3;
-}
-
 int
 deliver_begin(struct delivery *d, const struct settings *settings, struct spool *spool,
     const struct deliver_options *options, const volatile sig_atomic_t *stop, struct err *err)
@@ -107,7 +92,7 @@ deliver_begin(struct delivery *d, const struct settings *settings, struct spool 
 	d->options = *options;
 	d->stop = stop;
 	d->wanted_dir = -1;
-	d->hand_max = hand_max();
+	d->hand_max = outlet_hand_max();
 	runner_init(&d->runner, spool, "mailq-run");
 	d->engine = smtp_engine_new(&callbacks, d, err);
 	if (d->engine == NULL)
@@ -207,16 +192,6 @@ adjust_window(struct outlet *outlet)
 	outlet->filled = now;
 }
 
-static size_t
-in_hand(const struct delivery *d)
-{
-	size_t sum = 0;
-
-	for (size_t i = 0; i < d->outlet_count; i++)
-		sum += d->outlets[i]->in_hand;
-	return sum;
-}
-
 static int
 fill(struct outlet *outlet, struct err *err)
 {
@@ -230,7 +205,7 @@ fill(struct outlet *outlet, struct err *err)
 	if (outlet_open(outlet) < 0)
 		return 0;
 	adjust_window(outlet);
-	while (more && outlet->in_hand < outlet->window && in_hand(d) < d->hand_max &&
+	while (more && outlet->in_hand < outlet->window && outlet_room(d) > 0 &&
 	    !limit_reached(d))
 		if (take_one(outlet, &more, err) < 0)
 			return -1;

@@ -142,6 +142,11 @@ int deliver_end(struct delivery *d, struct err *err);
 int deliver_rotate(struct delivery *d, struct err *err);
 
 /* outlet.c */
+/* How many messages may be in hand at once, with so many descriptors: each has its file open, perhaps
+ * a lane of its own and, being captured, a new file. */
+size_t outlet_hand_max(void);
+/* How many more that are now. */
+size_t outlet_room(const struct delivery *d);
 struct outlet *outlet_get(struct delivery *d, const struct account *account);
 /* Makes its transport ready: reads the secret, opens the Maildir.  -1: it is faulted and parked. */
 int outlet_open(struct outlet *outlet);

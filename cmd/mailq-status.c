@@ -174,12 +174,29 @@ dispatch(struct spool *spool, const struct status_options *options, const struct
 	return status_act(spool, options, command, rest->argv, rest->argc);
 }
 
+/*
+ * Not "read only" at first: a spool that is not there yet is made, and the summary's cache is kept. But
+ * what only looks needs neither, and does without where the spool cannot be written.
+ */
+static int
+open_spool(struct spool *spool, const char *path, const struct settings *settings, bool looks,
+    struct err *err)
+{
+	struct spool_options how = { .allow_network_fs = settings->queue.allow_network_fs };
+
+	if (spool_open(spool, path, &how, err) == 0)
+		return 0;
+	how.read_only = true;
+	/* The first failure is the one to tell. */
+	return looks ? spool_open(spool, path, &how, NULL) : -1;
+}
+
 static int
 run(const struct status_options *options, const struct opt_rest *rest)
 {
 	AUTO_SETTINGS struct settings settings = { 0 };
 	AUTO_FREE char *path = NULL;
-	struct spool_options how = { .read_only = false };
+	bool looks = !options->repair && (rest->command == NULL || !is_act(rest->command));
 	struct spool spool;
 	struct err err = ERR_INIT;
 	int code = check_operands(options, rest);
@@ -187,12 +204,8 @@ run(const struct status_options *options, const struct opt_rest *rest)
 	if (code != EX_OK)
 		return code;
 	if (settings_load(&settings, options->common.config, &err) < 0 ||
-	    settings_spool(&settings, options->common.spool, &path, &err) < 0)
-		return err_print(&err);
-	/* Not "read only": a spool that is not there yet is made.  One that is there is not written to
-	 * by looking at it, but for the cache of the summary, where that can be done. */
-	how.allow_network_fs = settings.queue.allow_network_fs;
-	if (spool_open(&spool, path, &how, &err) < 0)
+	    settings_spool(&settings, options->common.spool, &path, &err) < 0 ||
+	    open_spool(&spool, path, &settings, looks, &err) < 0)
 		return err_print(&err);
 	code = dispatch(&spool, options, &settings, rest);
 	spool_close(&spool);

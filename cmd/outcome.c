@@ -24,15 +24,6 @@ event_of(enum smtp_outcome outcome)
 	return outcome == SMTP_SENT ? EVENT_SENT : outcome == SMTP_FAILED ? EVENT_FAILED : EVENT_DEFERRED;
 }
 
-static bool
-settled_before(const struct work *work, const char *address)
-{
-	for (size_t i = 0; i < work->partial.count; i++)
-		if (strcmp(work->partial.settled[i].address, address) == 0)
-			return true;
-	return false;
-}
-
 static void
 tally(const struct work *work, struct tally *ret)
 {
@@ -43,7 +34,7 @@ tally(const struct work *work, struct tally *ret)
 	for (size_t i = 0; i < work->job.n_recipients; i++) {
 		const struct smtp_recipient *recipient = &work->recipients[i];
 		const struct smtp_reply *reply = smtp_recipient_reply(&work->job, recipient);
-		bool before = settled_before(work, recipient->address);
+		bool before = partial_find(&work->partial, recipient->address) != NULL;
 		struct recipient_outcome one = { .address = recipient->address,
 			.outcome = event_of(recipient->outcome), .code = before ? 0 : reply->code,
 			.enhanced = before ? "" : reply->status, .reply = before ? "" : reply->text };

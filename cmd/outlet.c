@@ -1,6 +1,7 @@
 /* An account as this run uses it: its connections or Maildir, and its rest after a fault. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -9,6 +10,28 @@
 
 #define PARK_FIRST (60 * USEC)
 #define JOBS_AHEAD 32
+/* Descriptors for all but the messages in hand. */
+#define DESCRIPTORS_SPARED 128
+
+size_t
+outlet_hand_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < 2 * DESCRIPTORS_SPARED)
+		return 1;
+	return (size_t)(limit.rlim_cur - DESCRIPTORS_SPARED) / 3;
+}
+
+size_t
+outlet_room(const struct delivery *d)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < d->outlet_count; i++)
+		sum += d->outlets[i]->in_hand;
+	return sum < d->hand_max ? d->hand_max - sum : 0;
+}
 
 struct outlet *
 outlet_get(struct delivery *d, const struct account *account)
@@ -82,6 +105,7 @@ open_pool(struct outlet *outlet)
 		.auth = auth_of(account),
 		.auth_without_tls = account->allow_plaintext_auth,
 		.force_8bit = account->force_8bit,
+		.pipeline_messages = account->pipeline_messages,
 		.ehlo_name = d->settings->delivery.hostname,
 		.timeouts = { .connect = account->timeouts.connect,
 		    .greeting = account->timeouts.greeting,

@@ -188,7 +188,8 @@ work_prepare(struct work *work)
 		log_warning("%s", err.msg);
 		return work->plan = PLAN_PUT_BACK;
 	}
-	if (is_expired(work, clock_now()))
+	/* One that was tried has its last attempt when it expires, or when an operator wants it. */
+	if (claim->name.attempts == 0 && is_expired(work, clock_now()))
 		return fail_now(work, "expired before it could be sent");
 	if (claim->name.attempts > 0 &&
 	    partial_read(claim->runner->spool, claim->name.id, &work->partial, &err) < 0) {

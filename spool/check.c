@@ -18,8 +18,8 @@
 
 /* Everything that stands in the root of a spool. */
 static const char *const root_names[] = { "mailq-spool", "tmp", "id", "cur", "log", "partial",
-	"parked", "corrupt", "count", "wake", "captured", "waiting", "deferred", "held",
-	"uncertain", "failed" };
+	"parked", "corrupt", "count", "wake", "captured", "lost+found", "waiting", "deferred",
+	"held", "uncertain", "failed" };
 
 void
 check_tell(struct checking *c, enum check_weight weight, const char *path, const char *fmt, ...)

@@ -364,7 +364,7 @@ small() {
 	refuse 65 'the message is larger than 64.* KiB \(queue.max_message_size\)' b@example.org <big
 	refuse 65 'larger than 64.* KiB \(queue.max_message_size\)' --to b@example.org --subject S --body-file big
 	refuse 65 'larger than 64.* KiB \(queue.max_message_size\)' --to b@example.org --subject S --body B --attach big
-	refuse 65 'line 1: messages\[0\].*larger than 64.* KiB' --json \
+	refuse 65 'line 1: messages\[0\]: the message is larger than 64.* KiB' --json \
 		< <(printf '{"from":"a@b.example","to":"c@d.example","subject":"S","body":"%s"}' "$(tr '\n' ' ' <big)")
 }
 
@@ -733,12 +733,12 @@ msg() { # ID [MORE]
 	run --separate-stderr mailq-add -s "$PWD/notours" b@example.org < <(small)
 	assert_status 74
 	assert_match "$stderr" 'open to all; expected 0700'
-	mkdir -m 700 home
-	touch home/notes.txt
-	run --separate-stderr mailq-add -s "$PWD/home" b@example.org < <(small)
+	mkdir -m 700 mine
+	touch mine/notes.txt
+	run --separate-stderr mailq-add -s "$PWD/mine" b@example.org < <(small)
 	assert_status 78
 	assert_match "$stderr" 'it is no spool .*, and not empty$'
-	assert_equal "$(ls home)" notes.txt
+	assert_equal "$(ls mine)" notes.txt
 	mkdir -m 700 other
 	echo 'mailq-spool 99' >other/mailq-spool
 	run --separate-stderr mailq-add -s "$PWD/other" b@example.org < <(small)

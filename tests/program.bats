@@ -17,6 +17,13 @@ programs() {
 	assert_match "$stderr" '^mailq-status: standard output: '
 }
 
+@test "a reader that has seen enough is no news" {
+	mkfifo pipe
+	exec 8<>pipe 9>pipe 8<&-
+	run -74 --separate-stderr bash -c 'mailq-status --json >&9'
+	assert_equal "$stderr" ''
+	exec 9>&-
+}
 
 @test "closed descriptors do not become files of the spool" {
 	printf 'From: a@b.example\nTo: a@b.example\n\nx\n' >message

@@ -148,6 +148,11 @@ in_order() {
 	summary 'sent 0, deferred 0, failed 1'
 	assert_equal "$(kept server)" 0
 	assert_match "$(history_of failed M | value reason)" expired
+	# An operator who wants it all the same gets an attempt.
+	mailq-status retry M
+	run_mailq
+	summary 'sent 1, deferred 0, failed 0'
+	assert_equal "$(kept server)" 1
 }
 
 # ---- options -----------------------------------------------------------------------------------

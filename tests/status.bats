@@ -431,7 +431,7 @@ defer() { # ID
 		mailq-status log
 		mailq-status check
 		mailq-status hold a 2>err && exit 1
-		grep -q "Read-only file system" err
+		grep -qi "read-only" err
 		mailq-status show a | grep -q "a: waiting"'
 }
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -99,14 +100,30 @@ program_start(const struct opt_program *program, int argc, char **argv, void *op
 	}
 }
 
+/* True where standard output is a pipe that nobody reads any more, as before "| head". */
+static bool
+reader_is_gone(void)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO };
+
+	return poll(&out, 1, 0) > 0 && (out.revents & (POLLERR | POLLHUP));
+}
+
 int
 program_finish(int code)
 {
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		log_error("standard output: %s", strerror(errno));
-		return code != EX_OK ? code : EX_IOERR;
-	}
-	return code;
+	int flushed;
+
+	errno = 0;
+	flushed = fflush(stdout);
+	if (flushed == 0 && !ferror(stdout))
+		return code;
+	if (code != EX_OK && flushed == 0)
+		return code; /* what failed before has been told */
+	if (!reader_is_gone())
+		log_error("standard output: %s",
+		    errno != 0 ? strerror(errno) : "not all could be written");
+	return code != EX_OK ? code : EX_IOERR;
 }
 
 int

@@ -20,8 +20,8 @@
 
 /*
  * Opens descriptors 0 to 2 on /dev/null where they are closed (so that no file of ours gets such a
- * number), raises its limit of open files, sets umask 077, ignores SIGPIPE, names the log.  Called by program_start; alone only by
- * what has no table.
+ * number), raises the limit of open files, sets umask 077, ignores SIGPIPE, names the log.  Called by
+ * program_start; alone only by what has no table.
  */
 void program_setup(const char *name);
 

@@ -44,6 +44,7 @@ const struct conf_item account_schema[] = {
 	{ "timeouts.body", CONF_DURATION, A(timeouts.body), "3m", SECOND, HOUR },
 	{ "timeouts.dot", CONF_DURATION, A(timeouts.dot), "10m", SECOND, HOUR },
 	{ "force_8bit", CONF_BOOL, A(force_8bit), "false" },
+	{ "pipeline_messages", CONF_BOOL, A(pipeline_messages), "false" },
 	{ "dsn_notify", CONF_STRINGS, A(dsn_words), .choices = "never success failure delay" },
 	{ "dsn_return", CONF_CHOICE, A(dsn_return), "default", .choices = "default full headers" },
 	{ "from", CONF_STRING, A(from) },

@@ -76,6 +76,7 @@ struct account {
 		int64_t dot;		 /* the reply to the final dot */
 	} timeouts;
 	bool force_8bit;	/* send 8-bit text to a server that does not offer 8BITMIME */
+	bool pipeline_messages; /* the next envelope goes right behind the final dot of a message */
 	char *dsn_notify;	/* "FAILURE,DELAY": RFC 3461 section 4.1; NULL: not asked for */
 	int dsn_return;		/* enum account_dsn_return */
 	char *from, *from_name; /* the sender where a message names none; NULL */

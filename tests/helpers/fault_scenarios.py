@@ -84,7 +84,7 @@ class AddOne(Add):
 class AddFirst(Add):
     """The spool is made on the way."""
 
-    stride = 2
+    stride = 4
 
     def prepare(self, case):
         pass
@@ -162,7 +162,7 @@ class AddHundred(AddBatch):
 
 class Deliver(Scenario):
     acts = FAILS + KILLS + ("powercut",)
-    stride = 3
+    stride = 4
     # name: its recipients; what arrives at the least in the end, and at the most without doubt
     messages = {"a": (["ok"], 1, 1), "b": (["ok"], 1, 1), "c": (["ok"], 1, 1)}
     policy = ""
@@ -247,7 +247,7 @@ class DeliverMixed(DeliverSmtp):
 class Recover(DeliverMixed):
     """The mailq-run that meets the fault is the one that cleans up after another."""
 
-    stride = 6
+    stride = 8
     dead_at = "settling"
 
     def dead_call(self, calls):
@@ -349,12 +349,12 @@ class RecoverDraft(AddBatch):
 
 
 class RecoverDraftHalf(RecoverDraft):
-    stride = 2
+    stride = 4
     dead_at = "half"
 
 
 class RecoverDraftDone(RecoverDraft):
-    stride = 2
+    stride = 4
     dead_at = "done"
 
 

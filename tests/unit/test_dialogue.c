@@ -84,6 +84,23 @@ TEST(pipelined_within_a_message)
 	end(&p);
 }
 
+/* Nor to a server that is known to die of it. */
+TEST(not_pipelined_across_messages_where_it_harms)
+{
+	static const struct smtp_capabilities dovecot = { .pipelining = true, .burl = true };
+	struct letter l;
+	struct play p;
+
+	begin(&p, &dovecot);
+	smtp_dialogue_take(p.d, letter(&l, "a@x", "b@y", "Hi\r\n"));
+	server(&p, "250 1\r\n250 2\r\n354 go\r\n");
+	CHECK(!smtp_dialogue_takes(p.d));
+	server(&p, "250 ok\r\n");
+	SETTLED(&p, &l.job, SMTP_SENT);
+	CHECK(smtp_dialogue_takes(p.d));
+	end(&p);
+}
+
 /* The final dot, and what stands behind it, waits for leave; what stands before it does not. */
 TEST(the_dot_is_held)
 {
