@@ -120,7 +120,9 @@ add_flags(struct add_queue *q, const struct add_options *o)
 	if (add_options_delivery(o, &delivery, &err) < 0 ||
 	    fill(&message, q->settings, o, &err) < 0 ||
 	    add_queue_message(q, &message, &delivery, &more, &err) < 0 ||
-	    add_queue_commit(q, &err) < 0)
+	    add_queue_commit(q, &err) < 0) {
+		add_options_name_fault(o, &err);
 		return err_print(&err);
+	}
 	return 0;
 }

@@ -265,16 +265,23 @@ feed(struct input *in, int fd, struct json_stream *stream)
 static void
 abandon(struct input *in)
 {
-	bool committing = add_queue_is_committing(in->q);
+	bool committing = add_queue_is_committing(in->q), all = add_queue_count(in->q) == 0;
+	const char *name = in->name != NULL ? in->name : "", *colon = in->name != NULL ? ": " : "";
 	struct err err = ERR_INIT;
+	int result = add_queue_abandon(in->q, &err);
 
-	if (add_queue_abandon(in->q, &err) < 0)
+	if (result < 0)
 		err_print(&err);
-	else if (committing)
+	if (in->q->untold && all) {
+		log_error("%s%swhat begins behind line %" PRIu64 " is not queued", name, colon,
+		    in->line);
+		return;
+	}
+	if (in->q->untold || (result == 0 && committing))
 		in->pending = in->drafting;
 	if (in->pending > 0)
-		log_error("%s%swhat begins at line %" PRIu64 " or later is not queued",
-		    in->name != NULL ? in->name : "", in->name != NULL ? ": " : "", in->pending);
+		log_error("%s%swhat begins at line %" PRIu64 " or later is not queued", name, colon,
+		    in->pending);
 }
 
 /* Reads one input; -1 where the spool is at fault and nothing more can be done. */
@@ -321,8 +328,10 @@ add_json(struct add_queue *q, const struct add_options *o, const struct opt_rest
 
 	/* What holds for all is checked before the first. */
 	if (add_options_delivery(o, &delivery, &err) < 0 ||
-	    add_record(q->settings, &delivery, &record, &err) < 0)
+	    add_record(q->settings, &delivery, &record, &err) < 0) {
+		add_options_name_fault(o, &err);
 		return err_print(&err);
+	}
 	if (o->json_file != NULL && read_file(&in, o->json_file) < 0)
 		return in.code;
 	if (o->json_file == NULL && rest->argc == 0)

@@ -397,7 +397,6 @@ add_options_delivery(const struct add_options *o, struct mail_delivery *ret_deli
 	return 0;
 }
 
-/* Where a fault stands is said by the layer below as JSON has it: "headers.X: ", "to[3]: ". */
 void
 add_options_name_fault(const struct add_options *o, struct err *err)
 {
@@ -421,8 +420,8 @@ add_options_name_fault(const struct add_options *o, struct err *err)
 	AUTO_FREE char *rest = xstrdup(err->msg + n);
 	const char *tail = rest;
 
-	if (*tail == '[')
-		tail += strcspn(tail, "]") + 1;
+	if (*tail == '[' && strchr(tail, ']') != NULL)
+		tail = strchr(tail, ']') + 1;
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		if (strlen(names[i].field) == n && strncmp(names[i].field, err->msg, n) == 0) {
 			err_set(err, err->code, "%s%s%s", names[i].option, *tail == '.' ? " " : "",

@@ -67,6 +67,9 @@ int add_options_check(const struct add_options *options, const struct opt_rest *
 /* What the options say about how a message goes out; checked (EX_DATAERR).  Borrows their strings. */
 int add_options_delivery(const struct add_options *options, struct mail_delivery *ret_delivery,
     struct err *err);
+/* The layers below say where a fault stands as JSON has it ("headers.X: ..."); this makes it the
+ * option that was given ("--header X: ..."). */
+void add_options_name_fault(const struct add_options *options, struct err *err);
 void add_options_release(struct add_options *options);
 
 #endif

@@ -240,8 +240,10 @@ tell(const struct add_queue *q, const struct draft *draft, struct err *err)
 static int
 conclude(struct add_queue *q, struct draft **draft, int result, struct err *err)
 {
-	if (result == 0)
+	if (result == 0) {
 		result = tell(q, *draft, err);
+		q->untold = result < 0;
+	}
 	if (result < 0)
 		q->broken = true;
 	draft_end(draft);

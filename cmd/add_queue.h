@@ -48,6 +48,7 @@ struct add_queue {
 	size_t turn;	     /* how many are committed next in the thread */
 	sigset_t signals;    /* as they were before a commit began */
 	bool broken;
+	bool untold; /* the last commit was done, and could not be told */
 };
 
 /* Borrows all it is given; nothing is opened or made yet. */

@@ -176,12 +176,16 @@ add_raw(struct add_queue *q, const struct add_options *o, const struct opt_rest 
 	};
 	struct err err = ERR_INIT;
 
-	if (find_sender(q->settings, o, &sender, &author, &err) < 0)
+	if (find_sender(q->settings, o, &sender, &author, &err) < 0) {
+		add_options_name_fault(o, &err);
 		return err_print(&err);
+	}
 	options.from_addr = author.addr;
 	options.from_name = author.name;
 	raw = mail_raw_new(&options);
-	if (enqueue(q, o, rest, raw, &sender, &err) < 0 || add_queue_commit(q, &err) < 0)
+	if (enqueue(q, o, rest, raw, &sender, &err) < 0 || add_queue_commit(q, &err) < 0) {
+		add_options_name_fault(o, &err);
 		return err_print(&err);
+	}
 	return 0;
 }

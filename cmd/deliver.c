@@ -167,7 +167,7 @@ take_one(struct outlet *outlet, bool *ret_more, struct err *err)
 		settle_later(d, work);
 		return 1;
 	}
-	journal_offered(&d->runner.journal, work->claim.text, claim_lane(&work->claim), NULL);
+	journal_offered(&d->runner.journal, work->claim.text, claim_lane(&work->claim));
 	work_append(&d->offered, work);
 	return 1;
 }
@@ -321,15 +321,7 @@ work_left(const struct delivery *d)
 static int
 replan(struct delivery *d, struct err *err)
 {
-	size_t missing = 0;
-
-	if (d->options.ids == NULL)
-		return plan_lanes(d, err);
-	if (plan_wanted(d, &missing, err) < 0)
-		return -1;
-	if (missing > 0 && d->counts.claimed == 0)
-		log_warning("%zu of the ids were not found among the messages", missing);
-	return 0;
+	return d->options.ids != NULL ? plan_wanted(d, err) : plan_lanes(d, err);
 }
 
 static void

@@ -38,6 +38,7 @@ struct deliver_counts {
 	uint64_t claimed;    /* taken in hand, including what was put back */
 	uint64_t recovered;  /* settled after a dead runner */
 	uint64_t parked;     /* lanes that were left, as no account for them works now */
+	uint64_t missing;    /* ids that were asked for and are not in the queue */
 	uint64_t unknown;    /* lanes of accounts that are not configured */
 };
 
@@ -163,8 +164,8 @@ void outlet_add_lane(struct outlet *outlet, const char *lane);
 int plan_lanes(struct delivery *d, struct err *err);
 /* The next message for this outlet; false when none is left. */
 bool plan_next(struct outlet *outlet, struct queue_entry *entry);
-/* Finds the messages of options.ids; how many were not found is *ret_missing. */
-int plan_wanted(struct delivery *d, size_t *ret_missing, struct err *err);
+/* Finds the messages of options.ids; names and counts those that are not there. */
+int plan_wanted(struct delivery *d, struct err *err);
 void plan_release(struct delivery *d);
 
 /* work.c: a message in hand. */

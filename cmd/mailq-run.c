@@ -116,7 +116,7 @@ print_summary(const struct deliver_counts *counts, bool json)
 
 struct progress {
 	int64_t shown; /* monotonic */
-	uint64_t total;
+	bool terminal; /* one line that changes; else a line each time */
 };
 
 static void
@@ -129,9 +129,10 @@ show_progress(const struct delivery *d, void *arg)
 	if (now - progress->shown < USEC / 5)
 		return;
 	progress->shown = now;
-	fprintf(stderr, "\rsent %llu, deferred %llu, failed %llu, in hand %zu ",
-	    (unsigned long long)c->sent, (unsigned long long)c->deferred,
-	    (unsigned long long)c->failed, d->in_flight);
+	fprintf(stderr, "%ssent %llu, deferred %llu, failed %llu, in hand %zu%s",
+	    progress->terminal ? "\r" : "", (unsigned long long)c->sent,
+	    (unsigned long long)c->deferred, (unsigned long long)c->failed, d->in_flight,
+	    progress->terminal ? "\033[K" : "\n");
 }
 
 struct dry_run {
@@ -212,7 +213,7 @@ static int
 run_delivery(struct delivery *d, const struct run_options *o, struct err *err)
 {
 	struct dry_run dry_run = { o->json };
-	struct progress progress = { 0 };
+	struct progress progress = { .terminal = isatty(STDERR_FILENO) == 1 };
 	int result;
 
 	if (o->dry_run)
@@ -222,7 +223,7 @@ run_delivery(struct delivery *d, const struct run_options *o, struct err *err)
 		d->progress_arg = &progress;
 	}
 	result = o->watch ? watch(d, err) : deliver_cycle(d, err);
-	if (progress.shown > 0)
+	if (progress.shown > 0 && progress.terminal)
 		fprintf(stderr, "\r\033[K");
 	return result;
 }
@@ -265,7 +266,9 @@ run(const struct run_options *o)
 	    (o->json || log_wants(LOG_LEVEL_INFO) || isatty(STDOUT_FILENO) ||
 		anything_happened(&delivery.counts)))
 		print_summary(&delivery.counts, o->json);
-	return result < 0 ? err_print(&err) : EX_OK;
+	if (result < 0)
+		return err_print(&err);
+	return delivery.counts.missing > 0 ? EX_NOINPUT : EX_OK;
 }
 
 int

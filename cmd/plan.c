@@ -131,7 +131,7 @@ struct finding {
 	size_t room;
 	char last[LANE_PART_MAX + 1];
 	struct outlet *outlet;
-	size_t found;
+	bool *found; /* by its number in options.ids */
 };
 
 static int
@@ -142,10 +142,13 @@ note_wanted(const struct place *place, void *arg)
 	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1], id[ID_TEXT_MAX + 1];
 	struct outlet *outlet;
 
-	finding->found++;
+	if (name_decode(place->name.id, id) < 0)
+		return 0;
+	for (size_t i = 0; i < d->options.id_count; i++)
+		if (strcmp(d->options.ids[i], id) == 0)
+			finding->found[i] = true;
 	if (place->state != STATE_WAITING && place->state != STATE_DEFERRED) {
-		if (name_decode(place->name.id, id) == 0)
-			log_warning("%s: it is %s", id, state_text(place->state));
+		log_warning("%s: it is %s", id, state_text(place->state));
 		return 0;
 	}
 	if (lane_parse(place->lane, account, batch) < 0)
@@ -164,18 +167,26 @@ note_wanted(const struct place *place, void *arg)
 }
 
 int
-plan_wanted(struct delivery *d, size_t *ret_missing, struct err *err)
+plan_wanted(struct delivery *d, struct err *err)
 {
 	struct walk_filter filter = { .state = STATE_NONE, .ids = d->options.ids,
 		.id_count = d->options.id_count };
-	struct finding finding = { .d = d };
+	AUTO_FREE bool *found = xcalloc(d->options.id_count, sizeof *found);
+	struct finding finding = { .d = d, .found = found };
+	bool first = d->planned == 0;
 
 	d->replan = false;
 	d->planned = clock_monotonic();
 	plan_release(d);
 	if (walk(d->spool, &filter, note_wanted, &finding, err) < 0)
 		return -1;
-	*ret_missing = finding.found < d->options.id_count ? d->options.id_count - finding.found : 0;
+	/* Later on, those that are done are missing too. */
+	for (size_t i = 0; first && i < d->options.id_count; i++) {
+		if (found[i])
+			continue;
+		d->counts.missing++;
+		log_error("no message \"%s\" in the queue", d->options.ids[i]);
+	}
 	return 0;
 }
 

@@ -37,15 +37,18 @@ print_json(const struct act_result *result)
 	status_json_line(&w);
 }
 
-/* Says what could not be done; returns the exit status. */
+/* Says what could not be done (only_id: the one that was named, where it was one); returns the exit status. */
 static int
-tell(const struct act_result *result, const struct act_word *word)
+tell(const struct act_result *result, const struct act_word *word, const char *only_id)
 {
 	int code = EX_OK;
 
 	if (result->unfit > 0) {
-		log_error("%llu message%s: %s", (unsigned long long)result->unfit,
-		    result->unfit == 1 ? "" : "s", word->unfit);
+		if (only_id != NULL)
+			log_error("message \"%s\" is %s", only_id, word->unfit);
+		else
+			log_error("%llu message%s: %s", (unsigned long long)result->unfit,
+			    result->unfit == 1 ? "" : "s", word->unfit);
 		code = EX_UNAVAILABLE;
 	}
 	if (result->claimed > 0) {
@@ -86,6 +89,6 @@ status_act(struct spool *spool, const struct status_options *options, const char
 		    result.done == 1 ? "" : "s", word->done);
 	if (acted < 0)
 		return err_print(&err);
-	code = tell(&result, word);
+	code = tell(&result, word, !options->all && n == 1 ? ids[0] : NULL);
 	return code;
 }

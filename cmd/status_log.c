@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/num.h"
 #include "cmd/status.h"
 #include "spool/history.h"
@@ -33,7 +34,7 @@ static int
 print_raw(const char *text, size_t len, const struct json *value, void *arg)
 {
 	(void)value;
-	(void)arg;
+	++*(size_t *)arg;
 	fwrite(text, 1, len, stdout);
 	putchar('\n');
 	return ferror(stdout) != 0;
@@ -49,7 +50,7 @@ print_line(const char *text, size_t len, const struct json *value, void *arg)
 
 	(void)text;
 	(void)len;
-	(void)arg;
+	++*(size_t *)arg;
 	status_time(status_instant(json_get(value, "t")), when);
 	when[strcspn(when, "(")] = '\0';
 	printf("%s ", when);
@@ -64,15 +65,40 @@ print_line(const char *text, size_t len, const struct json *value, void *arg)
 	return ferror(stdout) != 0;
 }
 
+static int
+note_it_is_there(const struct place *place, void *arg)
+{
+	(void)place;
+	*(bool *)arg = true;
+	return 1;
+}
+
+/* Of a message that waits nothing may have happened yet; of one that is nowhere, nobody knows. */
+static int
+check_known(struct spool *spool, const char *id)
+{
+	struct walk_filter filter = { .state = STATE_NONE, .ids = &id, .id_count = 1 };
+	struct err err = ERR_INIT;
+	bool is_there = false;
+
+	if (walk(spool, &filter, note_it_is_there, &is_there, &err) < 0)
+		return err_print(&err);
+	if (is_there)
+		return EX_OK;
+	log_error("no message \"%s\" in the queue or the log", id);
+	return EX_NOINPUT;
+}
+
 int
 status_log(struct spool *spool, const struct status_options *options, const char *id)
 {
 	struct history_filter filter = { .id = id, .all = options->full };
 	struct err err = ERR_INIT;
+	size_t lines = 0;
 
 	if (options->since != NULL && parse_since(options->since, &filter.since, &err) < 0)
 		return err_print(&err);
-	if (history_read(spool, &filter, options->json ? print_raw : print_line, NULL, &err) < 0)
+	if (history_read(spool, &filter, options->json ? print_raw : print_line, &lines, &err) < 0)
 		return err_print(&err);
-	return EX_OK;
+	return id != NULL && lines == 0 && options->since == NULL ? check_known(spool, id) : EX_OK;
 }

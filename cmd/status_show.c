@@ -79,13 +79,14 @@ find(struct spool *spool, const char *id, struct found *ret, struct err *err)
 
 /* ---- why it is where it is --------------------------------------------------------------- */
 
-/* Adds the accounts that could send it, but rest. */
-static void
+/* Adds the accounts that could send it, but rest.  True if one of them works. */
+static bool
 add_parked(struct spool *spool, const struct settings *settings, const char *name, struct buf *why)
 {
 	const struct account *accounts[ACCOUNTS_MAX];
 	char text[STATUS_TIME_SIZE];
 	int n = settings_resolve(settings, name, accounts, ACCOUNTS_MAX, NULL);
+	bool works = false;
 
 	if (n < 0)
 		buf_addf(why, "; no account \"%s\" is configured", name);
@@ -95,17 +96,24 @@ add_parked(struct spool *spool, const struct settings *settings, const char *nam
 		if (park_read(spool, accounts[i]->id, &park, NULL) == 1 && park.until > clock_now())
 			buf_addf(why, "; account %s is parked until %s: %s: %s", accounts[i]->id,
 			    status_time(park.until, text), park.class, park.reason);
+		else
+			works = true;
 	}
+	return works;
 }
 
 static void
 explain(struct spool *spool, const struct settings *settings, const struct found *found,
     struct buf *why)
 {
+	AUTO_BUF struct buf parked = BUF_INIT(16 * 1024);
+
 	switch (found->state) {
 	case STATE_WAITING:
-		buf_adds(why, "it goes with the next mailq-run");
-		add_parked(spool, settings, found->account, why);
+		buf_adds(why, add_parked(spool, settings, found->account, &parked) ?
+			"it goes with the next mailq-run" :
+			"it waits for its account");
+		buf_adds(why, parked.s);
 		break;
 	case STATE_DEFERRED:
 		buf_adds(why,

@@ -9,6 +9,7 @@
 #include "spool/count.h"
 #include "spool/park.h"
 
+#define FEW_INODES 100000
 #define JSON_OUT_MAX ((size_t)16 * 1024 * 1024)
 
 /* The states in the order of the table. */
@@ -115,8 +116,9 @@ print_people(struct spool *spool, const struct counts *counts, struct err *err)
 		all += counts->messages[shown[i]];
 	status_put(spool->path);
 	printf(": %llu message%s; %s", all, all == 1 ? "" : "s", num_size_text(disk.bytes, size));
-	if (disk.counts_inodes)
-		printf(" and %llu inodes", (unsigned long long)disk.inodes);
+	/* Seldom of interest, unless they run out before the space does. */
+	if (disk.counts_inodes && disk.inodes < FEW_INODES)
+		printf(" and only %llu inodes", (unsigned long long)disk.inodes);
 	puts(" free");
 	print_states(counts);
 	if (park_each(spool, print_parked, NULL, err) < 0)

@@ -51,15 +51,11 @@ sync_duplicates(struct draft *draft, struct err *err)
 static int
 sync_published(struct draft *draft, int bucket, const char *text, struct err *err)
 {
-	struct entry *entry = &draft->entries[0];
-	unsigned int shards = entry->made_up ? 0 : 1u << spool_id_shard(entry->name.id);
-
-	if (fsync(bucket) < 0) {
-		err_io(err, "spool %s: cannot sync a bucket", draft->spool->path);
-	} else if (sync_id_dirs(draft->spool, shards, err) == 0) {
-		entry->result = DRAFT_QUEUED;
+	if (fsync(bucket) == 0) {
+		draft->entries[0].result = DRAFT_QUEUED;
 		return 0;
 	}
+	err_io(err, "spool %s: cannot sync a bucket", draft->spool->path);
 	/* What is refused must not go out: back into tmp/, where it is rolled back, if it is not on its
 	 * way by now. */
 	if (renameat(bucket, text, draft->spool->tmp, draft->token) < 0)
@@ -90,6 +86,10 @@ draft_publish_one(struct draft *draft, struct err *err)
 		return unlinkat(spool->tmp, draft->token, 0) < 0 ? err_io(err, "tmp/%s", draft->token)
 								 : 0;
 	}
+	/* Its id first: no message in the queue whose id a power cut could forget. */
+	if (!entry->made_up &&
+	    sync_id_dirs(spool, 1u << spool_id_shard(entry->name.id), err) < 0)
+		return -1;
 	message_name_format(&entry->name, text);
 	for (int attempt = 0;; attempt++) {
 		AUTO_FD int lane = spool_open_lane(spool, entry->state, entry->lane);

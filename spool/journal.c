@@ -230,14 +230,13 @@ journal_adopt(struct journal *journal, int fd)
 }
 
 void
-journal_offered(struct journal *journal, const char *name, const char *lane, const char *from)
+journal_offered(struct journal *journal, const char *name, const char *lane)
 {
 	struct json_writer w;
 
 	begin_line(journal, &w, EVENT_OFFERED);
 	put_text(&w, VIEW(",\"name\":"), name);
 	put_text(&w, VIEW(",\"lane\":"), lane);
-	put_text(&w, VIEW(",\"from\":"), from);
 	end_line(journal, &w);
 }
 

@@ -4,7 +4,7 @@
  * message's state (mailq-status) write a log of their own.  All keys are in mailq-spool(5).
  *
  *	{"t":"2026-11-21T07:38:00.123456Z","event":"begin","token":"…","boot":"…","program":"mailq-run"}
- *	{"t":…,"event":"offered","name":"2.….MSG-1","lane":"main","from":"waiting/main/2.1732170240"}
+ *	{"t":…,"event":"offered","name":"2.….MSG-1","lane":"main"}
  *	{"t":…,"event":"dot","name":"2.….MSG-1"}
  *	{"t":…,"event":"sent","id":"MSG-1","account":"main","attempt":1,…,"recipients":[…]}
  */
@@ -87,7 +87,7 @@ int journal_adopt(struct journal *journal, int fd);
 /* Adds lines to what is pending.  Only much of it goes to the kernel before journal_write; should
  * that fail, the next journal_write or journal_sync tells.  Texts from strangers are cut to what
  * keeps a line below its maximum. */
-void journal_offered(struct journal *journal, const char *name, const char *lane, const char *from);
+void journal_offered(struct journal *journal, const char *name, const char *lane);
 void journal_dot(struct journal *journal, const char *name);
 void journal_add(struct journal *journal, const struct journal_entry *entry);
 void

@@ -282,10 +282,18 @@ bury(struct wreck *wreck)
 static int
 recover_one(struct wreck *wreck, int journal_fd, struct err *err)
 {
+	struct stat st;
 	int result = 0;
 
-	if (fs_each(wreck->dir, list_lane, wreck) < 0)
+	if (fs_each(wreck->dir, list_lane, wreck) < 0 || fstat(journal_fd, &st) < 0)
 		return err_io(err, "spool %s: cannot list cur/%s", wreck->spool->path, wreck->token);
+	/* A runner that has made its journal and not locked it yet is about to begin: it has claimed
+	 * nothing, and begins again under another token. */
+	if (wreck->count == 0 && st.st_size == 0) {
+		unlinkat(wreck->dir, "journal", 0);
+		bury(wreck);
+		return 0;
+	}
 	if (wreck->count > 0)
 		qsort(wreck->remnants, wreck->count, sizeof(struct remnant), compare_remnants);
 	if (wreck->count > 0 && journal_read(journal_fd, 0, take_line, wreck, NULL) < 0)
@@ -381,6 +389,7 @@ recover_runners(struct spool *spool, uncertain_policy *policy, void *arg,
 	AUTO_FD int cur = fs_open_dir(spool->root, "cur");
 
 	memset(ret, 0, sizeof *ret);
+	recover_temporaries(spool);
 	if (cur < 0 || fs_each(cur, look_at_runner, &recovery) < 0)
 		return err_io(err, "spool %s: cannot list cur", spool->path);
 	if (draft_recover(spool) < 0)

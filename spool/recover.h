@@ -28,5 +28,7 @@ int recover_runners(struct spool *spool, uncertain_policy *policy, void *arg,
  * (partial_write).  What a living process is working on is left, or made again by it.
  */
 void recover_unfinished(struct spool *spool);
+/* The same for the few files at the top of the spool: any process may have died over them. */
+void recover_temporaries(struct spool *spool);
 
 #endif

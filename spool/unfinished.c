@@ -49,6 +49,15 @@ remove_temporary(const char *name, unsigned char type, void *arg)
 }
 
 void
+recover_temporaries(struct spool *spool)
+{
+	AUTO_FD int root = fs_open_dir(spool->root, ".");
+
+	if (root >= 0)
+		fs_each(root, remove_temporary, &root);
+}
+
+void
 recover_unfinished(struct spool *spool)
 {
 	AUTO_FD int partial = fs_open_dir(spool->root, "partial");

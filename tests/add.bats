@@ -177,14 +177,14 @@ small() {
 }
 
 @test "flags: bad data is 65 and names its field" {
-	refuse 65 '^mailq-add: to: ' --to 'not an address' --subject S --body B
-	refuse 65 '^mailq-add: cc: ' --to b@example.org --cc 'a@@b' --subject S --body B
-	refuse 65 '^mailq-add: from: ' --from 'a b@c' --to b@example.org --subject S --body B
+	refuse 65 '^mailq-add: --to: ' --to 'not an address' --subject S --body B
+	refuse 65 '^mailq-add: --cc: ' --to b@example.org --cc 'a@@b' --subject S --body B
+	refuse 65 '^mailq-add: --from: ' --from 'a b@c' --to b@example.org --subject S --body B
 	refuse 65 '^mailq-add: --id: ' --to b@example.org --subject S --body B --id ''
-	refuse 65 '^mailq-add: .*id: ' --to b@example.org --subject S --body B --id "$(printf '%0300d' 0)"
-	refuse 65 '^mailq-add: headers?' --to b@example.org --subject S --body B --header 'no colon'
-	refuse 65 '^mailq-add: headers?' --to b@example.org --subject S --body B --header 'Bcc: x@example.org'
-	refuse 65 '^mailq-add: headers?' --to b@example.org --subject S --body B \
+	refuse 65 '^mailq-add: --id: ' --to b@example.org --subject S --body B --id "$(printf '%0300d' 0)"
+	refuse 65 '^mailq-add: --header: expected' --to b@example.org --subject S --body B --header 'no colon'
+	refuse 65 '^mailq-add: --header Bcc: ' --to b@example.org --subject S --body B --header 'Bcc: x@example.org'
+	refuse 65 '^mailq-add: --header Content-Type: ' --to b@example.org --subject S --body B \
 		--header 'Content-Type: text/evil'
 	printf 'caf\xe9\n' >latin1
 	refuse 65 '^mailq-add: body: ' --to b@example.org --subject S --body-file latin1
@@ -205,8 +205,8 @@ small() {
 		refuse 65 '--id' --to b@example.org --body B --subject S --id "$field"
 		refuse 65 '--batch' --to b@example.org --body B --subject S --batch "$field"
 		refuse 65 '--account' --to b@example.org --body B --subject S --account "$field"
-		refuse 65 'return_path|sender|-f' --to b@example.org --body B --subject S -f "a@example.com$field"
-		refuse 65 'from' --to b@example.org --body B --subject S -F "$field"
+		refuse 65 '^mailq-add: -f: ' --to b@example.org --body B --subject S -f "a@example.com$field"
+		refuse 65 '^mailq-add: -F: ' --to b@example.org --body B --subject S -F "$field"
 	done
 	# Nor a line on standard error.
 	run --separate-stderr mailq-add --to $'a@b\nmailq-add: all is well' --subject S --body B
@@ -637,7 +637,7 @@ msg() { # ID [MORE]
 	refuse 64 '--id does not go with --json' --json --id X
 	refuse 64 '-t does not go with --json' --json -t
 	refuse 66 'nowhere.json: No such file' --json nowhere.json
-	refuse 65 'account_id: no account "nobody" \(known: ' --json --account nobody </dev/null
+	refuse 65 '^mailq-add: --account: no account "nobody" \(known: ' --json --account nobody </dev/null
 }
 
 @test "json: 100,000 lines in a small process, each once and in order" {
@@ -712,7 +712,7 @@ msg() { # ID [MORE]
 
 @test "an account that there is not is refused at the door" {
 	configure '' 'accounts: ( { id = "main"; host = "a.example"; }, { id = "backup"; host = "b.example"; } );'
-	refuse 65 '^mailq-add: account_id: no account "x" \(known: main, backup' --account x b@example.org < <(small)
+	refuse 65 '^mailq-add: --account: no account "x" \(known: main, backup' --account x b@example.org < <(small)
 	refuse 65 'no account "x"' --account x --to b@example.org --subject S --body B
 	small | add --account backup b@example.org
 	assert_equal "$(field "$id" account)" backup
@@ -758,6 +758,27 @@ msg() { # ID [MORE]
 	assert_status 74
 	assert_match "$stderr" 'standard output: No space left on device'
 	[ "$(queued)" -eq 3 ]
+	nothing_open
+}
+
+@test "nobody reads the ids any more: what it says is not queued is not" {
+	mkfifo pipe
+	for count in 30 3000; do
+		rm -rf "$MAILQ_SPOOL"
+		seq -f '{"id":"m%04.0f","from":"a@example.com","to":"b@example.org","subject":"S","body":"B"}' 1 $count >in
+		exec 8<>pipe 9>pipe 8<&-
+		run -74 --separate-stderr bash -c 'mailq-add --json in >&9'
+		exec 9>&-
+		assert_equal "${#stderr_lines[@]}" 2
+		assert_match "${stderr_lines[0]}" 'what is queued cannot be told: standard output: Broken pipe'
+		if [ "$count" -eq 30 ]; then
+			assert_equal "${stderr_lines[1]}" 'mailq-add: in: what begins behind line 30 is not queued'
+			assert_equal "$(queued)" 30
+		else
+			assert_match "${stderr_lines[1]}" 'in: what begins at line [0-9]+ or later is not queued'
+			assert_equal "what begins at line $(($(queued) + 1)) or" "$(grep -o 'what begins.* or' <<<"${stderr_lines[1]}")"
+		fi
+	done
 	nothing_open
 }
 

@@ -507,12 +507,13 @@ quick_has_all() { [ "$(kept quick)" -eq 100 ]; }
 	HOST_OF_KEEPER=::1 start_keeper six six_port
 	accounts "{ id = \"four\"; host = \"both.example\"; port = $four_port; }" \
 		"{ id = \"six\"; host = \"both.example\"; port = $six_port; }"
-	add --account four
-	add --account six
 	printf '%s both.example\n' ::1 127.0.0.1 >hosts
-	# (A sanitizer's runtime wants to be loaded first, and need not be.)
-	ASAN_OPTIONS=verify_asan_link_order=0 NSS_WRAPPER_HOSTS=$PWD/hosts LD_PRELOAD=libnss_wrapper.so run_mailq
-	summary 'sent 2, deferred 0, failed 0'
+	# One after the other: nss_wrapper is not made for two threads that resolve at once.
+	for account in four six; do
+		add --account $account
+		NSS_WRAPPER_HOSTS=$PWD/hosts LD_PRELOAD=libnss_wrapper.so run_mailq
+		summary 'sent 1, deferred 0, failed 0'
+	done
 	assert_equal "$(kept four) $(kept six)" '1 1'
 }
 

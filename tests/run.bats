@@ -169,9 +169,13 @@ in_order() {
 	run_mailq --id now 'odd id/.%'
 	summary 'sent 2, deferred 0, failed 0'
 	assert_equal "$(state third)" waiting
-	run_mailq --id nobody-knows-it
-	assert_match "$stderr" 'not found|nobody-knows-it'
-	assert_equal "$(kept server)" 3
+	run -66 --separate-stderr timeout 60 mailq-run --id nobody-knows-it third 'odd id/.%'
+	assert_equal "$stderr" 'mailq-run: no message "nobody-knows-it" in the queue
+mailq-run: no message "odd id/.%" in the queue'
+	assert_equal "$output" 'sent 1, deferred 0, failed 0'
+	assert_equal "$(kept server)" 4
+	run -64 mailq-run --watch --id third
+	run -64 mailq-run --watch --dry-run
 }
 
 @test "--id names what it leaves alone" {
@@ -488,4 +492,20 @@ watches() { # PID: it is ready to be woken
 	touch gate
 	wait_for file_has stuck.log '^message'
 	stop_server watch
+}
+
+@test "--watch reads a password again once it has been refused" {
+	start_keeper server port --login app:right
+	echo wrong >password
+	accounts "$(relay main "$port" "user = \"app\"; password_file = \"$PWD/password\";")"
+	add
+	start_server watch mailq-run --watch
+	wait_for resting main
+	assert_equal "$(kept server)" 0
+	echo right >password
+	forget_rest
+	has() { [ "$(kept server)" -eq 1 ]; }
+	wait_for has
+	stop_server watch
+	assert_match "$(cat watch.log)" 'sent 1, deferred 0, failed 0$'
 }

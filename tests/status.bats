@@ -90,7 +90,7 @@ defer() { # ID
 	assert_equal "$(json '.parked[] | [.account, .faults, .class] | @csv')" '"capture",3,"auth"'
 	add --id waits
 	run -0 mailq-status show waits
-	assert_match "$output" 'account capture is parked until'
+	assert_match "$output" 'why +it waits for its account; account capture is parked until'
 	rm "$MAILQ_SPOOL/parked/capture"
 	run -0 mailq-status
 	[[ $output != *parked* ]]
@@ -187,8 +187,10 @@ defer() { # ID
 	run -66 mailq-status cat nope
 	run -66 mailq-status show ''
 	run -66 mailq-status show ../../etc/passwd
-	run -0 mailq-status log nope
+	run -66 --separate-stderr mailq-status log nope
 	assert_equal "$output" ''
+	assert_equal "$stderr" 'mailq-status: no message "nope" in the queue or the log'
+	run -0 mailq-status log a
 }
 
 @test "cat gives the text byte for byte" {
@@ -224,7 +226,7 @@ defer() { # ID
 	assert_equal "$(state a)" held
 	assert_equal "$(state b)" ''
 	run -69 --separate-stderr mailq-status hold a
-	assert_match "$stderr" 'held already'
+	assert_equal "$stderr" 'mailq-status: message "a" is held already'
 	run -0 mailq-status release a
 	assert_equal "$(state a)" waiting
 	mailq-run

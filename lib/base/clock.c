@@ -121,7 +121,9 @@ clock_span(int64_t span, char text[CLOCK_TEXT_SIZE])
 		*out++ = '-';
 		size--;
 	}
-	if (s >= 86400)
+	if (s >= (uint64_t)100 * 86400)
+		snprintf(out, size, "%" PRIu64 "d", s / 86400);
+	else if (s >= 86400)
 		write_units(out, size, s / 86400, 'd', s / 3600 % 24, 'h');
 	else if (s >= 3600)
 		write_units(out, size, s / 3600, 'h', s / 60 % 60, 'm');

@@ -108,7 +108,7 @@ run_mailq() {
 
 # summary TEXT: the last run printed this
 summary() {
-	assert_equal "$output" "$1" summary
+	assert_equal "$output" "$1" summary || fail "it said: ${stderr:-}"
 }
 
 # state ID: the state a message stands in, or nothing.  A runner's directory is "claimed".

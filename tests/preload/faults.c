@@ -34,8 +34,8 @@
 
 enum act { ACT_NONE, ACT_EIO, ACT_ENOSPC, ACT_BROKEN, ACT_FULL, ACT_BEFORE, ACT_AFTER, ACT_TORN };
 
-static const char *const act_words[] = { "none", "eio", "enospc", "broken", "full", "before", "after",
-	"torn" };
+static const char *const act_words[] = { "none", "eio", "enospc", "broken", "full", "before",
+	"after", "torn" };
 
 static struct {
 	bool ready;
@@ -82,7 +82,8 @@ path_of(int fd, char path[PATH_MAX])
 	ssize_t n;
 
 	if (fd == AT_FDCWD)
-		n = (ssize_t)syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/cwd", path, PATH_MAX - 1);
+		n = (ssize_t)syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/cwd", path,
+		    PATH_MAX - 1);
 	else {
 		snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
 		n = (ssize_t)syscall(SYS_readlinkat, AT_FDCWD, link, path, PATH_MAX - 1);
@@ -173,16 +174,16 @@ judge(const char *call, int dir, const char *name, bool needs_space)
 }
 
 /* The call itself, between the judgement and what follows from it. */
-#define DO(judgement, type, system_call) \
-	do { \
-		enum verdict verdict_ = (judgement); \
-		type result_; \
-		if (verdict_ == FAIL) \
-			return -1; \
-		result_ = (type)(system_call); \
-		if (verdict_ == GO_ON_AND_DIE || verdict_ == TEAR) \
-			die(); \
-		return result_; \
+#define DO(judgement, type, system_call)                                                           \
+	do {                                                                                       \
+		enum verdict verdict_ = (judgement);                                               \
+		type result_;                                                                      \
+		if (verdict_ == FAIL)                                                              \
+			return -1;                                                                 \
+		result_ = (type)(system_call);                                                     \
+		if (verdict_ == GO_ON_AND_DIE || verdict_ == TEAR)                                 \
+			die();                                                                     \
+		return result_;                                                                    \
 	} while (0)
 
 /* ---- files --------------------------------------------------------------------------------------- */
@@ -195,13 +196,13 @@ open_at(int dir, const char *name, int flags, mode_t mode)
 	DO(judge("open", dir, name, true), int, syscall(SYS_openat, dir, name, flags, mode));
 }
 
-#define MODE_OF(flags, last, mode) \
-	mode_t mode = 0; \
-	if ((flags) & (O_CREAT | O_TMPFILE)) { \
-		va_list ap; \
-		va_start(ap, last); \
-		mode = va_arg(ap, mode_t); \
-		va_end(ap); \
+#define MODE_OF(flags, last, mode)                                                                 \
+	mode_t mode = 0;                                                                           \
+	if ((flags) & (O_CREAT | O_TMPFILE)) {                                                     \
+		va_list ap;                                                                        \
+		va_start(ap, last);                                                                \
+		mode = va_arg(ap, mode_t);                                                         \
+		va_end(ap);                                                                        \
 	}
 
 int
@@ -283,7 +284,8 @@ writev(int fd, const struct iovec *parts, int count)
 }
 
 ssize_t
-copy_file_range(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t n, unsigned int flags)
+copy_file_range(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t n,
+    unsigned int flags)
 {
 	DO(judge_write("copy_file_range", out), ssize_t,
 	    syscall(SYS_copy_file_range, in, in_offset, out, out_offset, n, flags));

@@ -91,7 +91,7 @@ TEST(write_and_read)
 	size_t bad = 99;
 
 	CHECK_INT(journal_create(&journal, dir, "j1", "token", "test"), 0);
-	journal_offered(&journal, "2.1.000000.0.0.MSG-1", "main", "waiting/main/2.0");
+	journal_offered(&journal, "2.1.000000.0.0.MSG-1", "main");
 	journal_dot(&journal, "2.1.000000.0.0.MSG-1");
 	journal_add(&journal, &entry);
 	journal_parked(&journal, "main", INT64_C(1732170240) * USEC, "535 no");

@@ -79,6 +79,7 @@ TEST(messages_are_kept_as_readers_want_them)
 	struct stat st;
 	size_t i;
 
+	umask(077); /* as the programs do */
 	for (i = 0; i < sizeof(contents) / sizeof(contents[0]); i++) {
 		path = fresh_path();
 		message = message_of(contents[i].sent, strlen(contents[i].sent));

@@ -34,8 +34,12 @@ static void
 add(struct spool *spool, const char *id)
 {
 	const struct text_facts facts = { 0 };
-	struct record record = { .id = (char *)(uintptr_t)id, .account = (char *)"main", .priority = 2,
-		.sender = (char *)"a@example.com", .recipients = recipient, .recipient_count = 1 };
+	struct record record = { .id = (char *)(uintptr_t)id,
+		.account = (char *)"main",
+		.priority = 2,
+		.sender = (char *)"a@example.com",
+		.recipients = recipient,
+		.recipient_count = 1 };
 	struct draft *draft = draft_begin(spool);
 	struct err err = ERR_INIT;
 
@@ -106,8 +110,10 @@ make_wreck(struct spool *spool, const char *boot, const char *lines)
 	CHECK(renameat(dir, finding.text, lane, finding.text) == 0);
 	if (lines == NULL)
 		return;
-	buf_addf(&text, "{\"t\":\"2026-11-21T07:38:00.000000Z\",\"event\":\"begin\",\"token\":\"" TOKEN
-			"\",\"boot\":\"%s\",\"program\":\"mailq-run\"}\n", boot);
+	buf_addf(&text,
+	    "{\"t\":\"2026-11-21T07:38:00.000000Z\",\"event\":\"begin\",\"token\":\"" TOKEN
+	    "\",\"boot\":\"%s\",\"program\":\"mailq-run\"}\n",
+	    boot);
 	while (*lines != '\0') {
 		size_t n = strcspn(lines, "%");
 
@@ -144,7 +150,8 @@ is_empty(struct spool *spool, const char *path)
 
 #define OFFERED "{\"t\":\"x\",\"event\":\"offered\",\"name\":\"%\",\"lane\":\"main\"}\n"
 #define DOT "{\"t\":\"x\",\"event\":\"dot\",\"name\":\"%\"}\n"
-#define OUTCOME(event, more) "{\"t\":\"x\",\"event\":\"" event "\",\"id\":\"m\",\"name\":\"%\"" more "}\n"
+#define OUTCOME(event, more)                                                                       \
+	"{\"t\":\"x\",\"event\":\"" event "\",\"id\":\"m\",\"name\":\"%\"" more "}\n"
 #define HERE "here" /* this boot */
 
 TEST(a_journal_decides)
@@ -167,20 +174,23 @@ TEST(a_journal_decides)
 		{ "dot of a torn line", HERE, OFFERED "{\"t\":\"x\",\"event\":\"dot\",\"na", 'r',
 		    STATE_WAITING, 0, 0, 1, 0 },
 		{ "sent", HERE, OFFERED DOT OUTCOME("sent", ""), 'h', STATE_NONE, 0, 1, 0, 0 },
-		{ "sent before a power cut", "gone", OFFERED DOT OUTCOME("sent", ""), 'h', STATE_NONE, 0,
-		    1, 0, 0 },
+		{ "sent before a power cut", "gone", OFFERED DOT OUTCOME("sent", ""), 'h',
+		    STATE_NONE, 0, 1, 0, 0 },
 		{ "deferred", HERE,
-		    OFFERED DOT OUTCOME("deferred", ",\"due\":\"2038-01-01T00:00:00.000000Z\""), 'h',
-		    STATE_DEFERRED, 1, 1, 0, 0 },
-		{ "failed", HERE, OFFERED DOT OUTCOME("failed", ""), 'h', STATE_FAILED, 1, 1, 0, 0 },
-		{ "uncertain, told before", HERE, OFFERED DOT OUTCOME("uncertain", ",\"then\":\"hold\""),
-		    'f', STATE_UNCERTAIN, 1, 0, 0, 1 },
+		    OFFERED DOT OUTCOME("deferred", ",\"due\":\"2038-01-01T00:00:00.000000Z\""),
+		    'h', STATE_DEFERRED, 1, 1, 0, 0 },
+		{ "failed", HERE, OFFERED DOT OUTCOME("failed", ""), 'h', STATE_FAILED, 1, 1, 0,
+		    0 },
+		{ "uncertain, told before", HERE,
+		    OFFERED DOT OUTCOME("uncertain", ",\"then\":\"hold\""), 'f', STATE_UNCERTAIN, 1,
+		    0, 0, 1 },
 		{ "uncertain, then deferred", HERE,
 		    OFFERED DOT OUTCOME("uncertain", ",\"then\":\"retry\"")
 			OUTCOME("deferred", ",\"due\":\"2038-01-01T00:00:00.000000Z\""),
 		    'f', STATE_DEFERRED, 1, 1, 0, 0 },
-		{ "of another message", HERE, "{\"t\":\"x\",\"event\":\"dot\",\"name\":\"2.1.000001.0.0.n\"}\n",
-		    'h', STATE_WAITING, 0, 0, 1, 0 },
+		{ "of another message", HERE,
+		    "{\"t\":\"x\",\"event\":\"dot\",\"name\":\"2.1.000001.0.0.n\"}\n", 'h',
+		    STATE_WAITING, 0, 0, 1, 0 },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -192,7 +202,8 @@ TEST(a_journal_decides)
 
 		boot_id(boot);
 		add(&spool, "m");
-		make_wreck(&spool, strcmp(rows[i].boot, HERE) == 0 ? boot : rows[i].boot, rows[i].lines);
+		make_wreck(&spool, strcmp(rows[i].boot, HERE) == 0 ? boot : rows[i].boot,
+		    rows[i].lines);
 		CHECK_ROW(rows[i].name, recover_runners(&spool, policy, &then, &result, &err) == 0);
 		CHECK_ROW(rows[i].name, result.runners == 1);
 		CHECK_ROW(rows[i].name, result.completed == rows[i].completed);
