@@ -110,7 +110,9 @@ int
 add_flags(struct add_queue *q, const struct add_options *o)
 {
 	AUTO_MESSAGE struct mail_message message = MAIL_MESSAGE_INIT;
-	struct record more = { .dsn_notify = o->notify, .dsn_ret = (char *)o->ret, .envid = (char *)o->envid };
+	struct record more = { .dsn_notify = o->notify,
+		.dsn_ret = (char *)o->ret,
+		.envid = (char *)o->envid };
 	struct mail_delivery delivery;
 	struct err err = ERR_INIT;
 

@@ -119,8 +119,8 @@ take_envid(void *options, const char *arg, struct err *err)
 
 	for (const char *p = arg; *p != '\0'; p++)
 		if (*p <= ' ' || *p > '~')
-			return err_set(err, EX_USAGE, "\"%.100s\" has a character that is not printable ASCII",
-			    arg);
+			return err_set(err, EX_USAGE,
+			    "\"%.100s\" has a character that is not printable ASCII", arg);
 	if (n == 0 || n > 100)
 		return err_set(err, EX_USAGE, "expected 1 to 100 characters, found %zu", n);
 	o->envid = arg;
@@ -403,7 +403,10 @@ add_options_name_fault(const struct add_options *o, struct err *err)
 	const struct {
 		const char *field, *option;
 	} names[] = {
-		{ "from", o->from != NULL ? "--from" : o->full_name != NULL ? "-F" : "from" },
+		{ "from",
+		    o->from != NULL	     ? "--from" :
+			o->full_name != NULL ? "-F" :
+					       "from" },
 		{ "to", "--to" },
 		{ "cc", "--cc" },
 		{ "bcc", "--bcc" },

@@ -84,7 +84,8 @@ int
 deliver_begin(struct delivery *d, const struct settings *settings, struct spool *spool,
     const struct deliver_options *options, const volatile sig_atomic_t *stop, struct err *err)
 {
-	static const struct smtp_callbacks callbacks = { before_dot, flush_dots, job_done, pool_fault };
+	static const struct smtp_callbacks callbacks = { before_dot, flush_dots, job_done,
+		pool_fault };
 
 	memset(d, 0, sizeof *d);
 	d->settings = settings;
@@ -127,6 +128,7 @@ recover(struct delivery *d, struct err *err)
 
 	recover_runners(d->spool, policy_of, d, &result, err);
 	d->counts.recovered += result.completed + result.put_back + result.uncertain;
+	d->counts.uncertain += result.uncertain;
 	if (result.runners > 0)
 		log_warning("recovered after %u mailq-run that had died: %llu completed, %llu put "
 			    "back, %llu uncertain",
@@ -205,8 +207,7 @@ fill(struct outlet *outlet, struct err *err)
 	if (outlet_open(outlet) < 0)
 		return 0;
 	adjust_window(outlet);
-	while (more && outlet->in_hand < outlet->window && outlet_room(d) > 0 &&
-	    !limit_reached(d))
+	while (more && outlet->in_hand < outlet->window && outlet_room(d) > 0 && !limit_reached(d))
 		if (take_one(outlet, &more, err) < 0)
 			return -1;
 	return 0;
@@ -259,7 +260,8 @@ abandon(struct delivery *d)
 {
 	struct work *work;
 
-	while ((work = work_shift(&d->offered)) != NULL || (work = work_shift(&d->settling)) != NULL) {
+	while (
+	    (work = work_shift(&d->offered)) != NULL || (work = work_shift(&d->settling)) != NULL) {
 		work->outlet->in_hand--;
 		work_free(work);
 	}
@@ -275,7 +277,8 @@ commit(struct delivery *d)
 	struct work_list ready = d->settling;
 
 	if (d->fatal.code == 0 && d->runner.dir >= 0 &&
-	    (runner_sync_claims(&d->runner, &d->fatal) < 0 || journal_sync(&d->runner.journal) < 0)) {
+	    (runner_sync_claims(&d->runner, &d->fatal) < 0 ||
+		journal_sync(&d->runner.journal) < 0)) {
 		if (d->fatal.code == 0)
 			err_io(&d->fatal, "spool %s: cannot sync the journal", d->spool->path);
 	}
@@ -432,9 +435,9 @@ deliver_rotate(struct delivery *d, struct err *err)
 	if (length >= 0 && length < JOURNAL_FULL &&
 	    clock_monotonic() - d->runner.begun < JOURNAL_OLD)
 		return 0;
-	return runner_end(&d->runner, err) < 0
-	    ? -1
-	    : (runner_init(&d->runner, d->spool, "mailq-run"), 0);
+	return runner_end(&d->runner, err) < 0 ?
+	    -1 :
+	    (runner_init(&d->runner, d->spool, "mailq-run"), 0);
 }
 
 static bool

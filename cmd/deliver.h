@@ -35,11 +35,11 @@ struct deliver_options {
 
 struct deliver_counts {
 	uint64_t sent, deferred, failed, uncertain, corrupt;
-	uint64_t claimed;    /* taken in hand, including what was put back */
-	uint64_t recovered;  /* settled after a dead runner */
-	uint64_t parked;     /* lanes that were left, as no account for them works now */
-	uint64_t missing;    /* ids that were asked for and are not in the queue */
-	uint64_t unknown;    /* lanes of accounts that are not configured */
+	uint64_t claimed;   /* taken in hand, including what was put back */
+	uint64_t recovered; /* settled after a dead runner */
+	uint64_t parked;    /* lanes that were left, as no account for them works now */
+	uint64_t missing;   /* ids that were asked for and are not in the queue */
+	uint64_t unknown;   /* lanes of accounts that are not configured */
 };
 
 /* What follows for a message once its outcome is on record. */
@@ -76,8 +76,8 @@ struct work_list {
 struct outlet {
 	struct delivery *delivery;
 	const struct account *account;
-	char server[300];	/* "host:port" or a path, for the journal */
-	struct smtp_pool *pool; /* smtp */
+	char server[300];	 /* "host:port" or a path, for the journal */
+	struct smtp_pool *pool;	 /* smtp */
 	struct maildir *maildir; /* capture */
 	struct buf secret;
 	char **lanes; /* lane directories that it serves in this cycle */
@@ -115,13 +115,13 @@ struct delivery {
 	size_t hand_max;	   /* messages in hand at once, of all outlets */
 	struct wanted *wanted;
 	size_t wanted_count;
-	int wanted_dir;	  /* the bucket of the one that was handed out last, or -1 */
-	int64_t planned;  /* monotonic */
-	int64_t tidied;	  /* monotonic; 0: not yet */
-	char **told;	  /* unknown accounts that were warned of */
+	int wanted_dir;	 /* the bucket of the one that was handed out last, or -1 */
+	int64_t planned; /* monotonic */
+	int64_t tidied;	 /* monotonic; 0: not yet */
+	char **told;	 /* unknown accounts that were warned of */
 	size_t told_count;
-	bool replan; /* an account has failed: its lanes go to others */
-	struct err fatal; /* the spool cannot be written: stop */
+	bool replan;			   /* an account has failed: its lanes go to others */
+	struct err fatal;		   /* the spool cannot be written: stop */
 	const volatile sig_atomic_t *stop; /* set by a signal: finish what is on the wire */
 	void (*progress)(const struct delivery *d, void *arg);
 	void *progress_arg;

@@ -39,19 +39,41 @@ take_id(void *options, const char *arg, struct err *err)
 static const struct opt options_table[] = {
 	OPT_COMMON,
 	{ .name = "now", .help = "try parked accounts too", .kind = OPT_FLAG, AT(now) },
-	{ .name = "id", .arg = "ID", .help = "only this message, due or not; more may follow as operands",
-	    .kind = OPT_CALL, .call = take_id },
-	{ .name = "account", .arg = "A", .help = "only what this account sends", .kind = OPT_STRING,
+	{ .name = "id",
+	    .arg = "ID",
+	    .help = "only this message, due or not; more may follow as operands",
+	    .kind = OPT_CALL,
+	    .call = take_id },
+	{ .name = "account",
+	    .arg = "A",
+	    .help = "only what this account sends",
+	    .kind = OPT_STRING,
 	    AT(account) },
-	{ .name = "limit", .arg = "N", .help = "take at most N messages", .kind = OPT_INT, AT(limit),
-	    .min = 1, .max = INT64_MAX },
-	{ .name = "jobs", .arg = "N", .help = "at most N connections at once", .kind = OPT_INT, AT(jobs),
-	    .min = 1, .max = 1000 },
-	{ .name = "dry-run", .help = "print what would be sent, send nothing", .kind = OPT_FLAG,
+	{ .name = "limit",
+	    .arg = "N",
+	    .help = "take at most N messages",
+	    .kind = OPT_INT,
+	    AT(limit),
+	    .min = 1,
+	    .max = INT64_MAX },
+	{ .name = "jobs",
+	    .arg = "N",
+	    .help = "at most N connections at once",
+	    .kind = OPT_INT,
+	    AT(jobs),
+	    .min = 1,
+	    .max = 1000 },
+	{ .name = "dry-run",
+	    .help = "print what would be sent, send nothing",
+	    .kind = OPT_FLAG,
 	    AT(dry_run) },
-	{ .name = "watch", .help = "stay, and deliver as messages come in", .kind = OPT_FLAG,
+	{ .name = "watch",
+	    .help = "stay, and deliver as messages come in",
+	    .kind = OPT_FLAG,
 	    AT(watch) },
-	{ .name = "progress", .help = "show the numbers on stderr while it runs", .kind = OPT_FLAG,
+	{ .name = "progress",
+	    .help = "show the numbers on stderr while it runs",
+	    .kind = OPT_FLAG,
 	    AT(progress) },
 	{ .name = "json", .help = "print the summary as JSON", .kind = OPT_FLAG, AT(json) },
 };
@@ -196,7 +218,8 @@ watch(struct delivery *d, struct err *err)
 		if (result == 0)
 			result = deliver_rotate(d, err);
 		while (!stop_requested && result == 0 && !woken && clock_monotonic() < next)
-			if (smtp_engine_step(d->engine, (int)((next - clock_monotonic()) / 1000 + 1), err) < 0)
+			if (smtp_engine_step(d->engine,
+				(int)((next - clock_monotonic()) / 1000 + 1), err) < 0)
 				result = -1;
 	}
 	smtp_engine_unwatch(d->engine, events);
@@ -235,8 +258,12 @@ run(const struct run_options *o)
 	AUTO_FREE char *path = NULL;
 	struct err err = ERR_INIT, end_err = ERR_INIT;
 	struct spool_options spool_options = { 0 };
-	struct deliver_options options = { .ids = o->by_id ? o->ids.v : NULL, .id_count = o->ids.n,
-		.account = o->account, .limit = o->limit, .jobs = o->jobs, .now = o->now };
+	struct deliver_options options = { .ids = o->by_id ? o->ids.v : NULL,
+		.id_count = o->ids.n,
+		.account = o->account,
+		.limit = o->limit,
+		.jobs = o->jobs,
+		.now = o->now };
 	struct spool spool;
 	struct delivery delivery;
 	int result;

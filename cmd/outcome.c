@@ -11,7 +11,7 @@
 /* Tallies of a message's recipients over all its attempts. */
 struct tally {
 	size_t sent, failed, deferred;
-	struct recipient_outcome *now;	   /* of this attempt */
+	struct recipient_outcome *now; /* of this attempt */
 	size_t now_count;
 	struct recipient_outcome *settled; /* of this and earlier ones */
 	size_t settled_count;
@@ -21,7 +21,9 @@ struct tally {
 static enum event
 event_of(enum smtp_outcome outcome)
 {
-	return outcome == SMTP_SENT ? EVENT_SENT : outcome == SMTP_FAILED ? EVENT_FAILED : EVENT_DEFERRED;
+	return outcome == SMTP_SENT ? EVENT_SENT :
+	    outcome == SMTP_FAILED  ? EVENT_FAILED :
+				      EVENT_DEFERRED;
 }
 
 static void
@@ -36,8 +38,10 @@ tally(const struct work *work, struct tally *ret)
 		const struct smtp_reply *reply = smtp_recipient_reply(&work->job, recipient);
 		bool before = partial_find(&work->partial, recipient->address) != NULL;
 		struct recipient_outcome one = { .address = recipient->address,
-			.outcome = event_of(recipient->outcome), .code = before ? 0 : reply->code,
-			.enhanced = before ? "" : reply->status, .reply = before ? "" : reply->text };
+			.outcome = event_of(recipient->outcome),
+			.code = before ? 0 : reply->code,
+			.enhanced = before ? "" : reply->status,
+			.reply = before ? "" : reply->text };
 
 		t.sent += one.outcome == EVENT_SENT;
 		t.failed += one.outcome == EVENT_FAILED;
@@ -47,7 +51,8 @@ tally(const struct work *work, struct tally *ret)
 		if (one.outcome != EVENT_DEFERRED)
 			t.settled[t.settled_count++] = one;
 		if (!before && one.outcome != EVENT_SENT &&
-		    (t.blame == NULL || (t.blame->outcome == SMTP_FAILED && one.outcome == EVENT_DEFERRED)))
+		    (t.blame == NULL ||
+			(t.blame->outcome == SMTP_FAILED && one.outcome == EVENT_DEFERRED)))
 			t.blame = recipient;
 	}
 	*ret = t;
@@ -70,8 +75,8 @@ explain_earlier(const struct work *work, char *text, size_t size)
 
 		if (one->outcome != EVENT_FAILED)
 			continue;
-		snprintf(text, size, "%s: %d in an earlier attempt (others were sent)", one->address,
-		    one->code);
+		snprintf(text, size, "%s: %d in an earlier attempt (others were sent)",
+		    one->address, one->code);
 		return;
 	}
 }
@@ -107,8 +112,8 @@ next_attempt(const struct work *work)
 		random = (uint32_t)clock_now();
 	if (record->expires > 0)
 		account.expires = record->expires - work_expiry_base(record);
-	return retry_next(&account, work->claim.name.attempts + 1, work_expiry_base(record), clock_now(),
-	    random);
+	return retry_next(&account, work->claim.name.attempts + 1, work_expiry_base(record),
+	    clock_now(), random);
 }
 
 /* The list of settled recipients, before the outcome goes on record.  A message that failed keeps
@@ -142,9 +147,9 @@ conclude_uncertain(struct work *work, const char *reason)
 	int policy = work->outlet->account->uncertain;
 
 	work->outlet->delivery->counts.uncertain++;
-	entry.then = policy == ACCOUNT_UNCERTAIN_HOLD ? "hold"
-	    : policy == ACCOUNT_UNCERTAIN_FAIL	      ? "fail"
-						      : "retry";
+	entry.then = policy == ACCOUNT_UNCERTAIN_HOLD ? "hold" :
+	    policy == ACCOUNT_UNCERTAIN_FAIL	      ? "fail" :
+							"retry";
 	journal_add(work_journal(work), &entry);
 	if (policy == ACCOUNT_UNCERTAIN_HOLD) {
 		work->plan = PLAN_UNCERTAIN;

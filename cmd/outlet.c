@@ -88,8 +88,8 @@ open_pool(struct outlet *outlet)
 {
 	const struct account *account = outlet->account;
 	const struct delivery *d = outlet->delivery;
-	bool token = account->auth == ACCOUNT_AUTH_XOAUTH2 ||
-	    account->auth == ACCOUNT_AUTH_OAUTHBEARER;
+	bool token =
+	    account->auth == ACCOUNT_AUTH_XOAUTH2 || account->auth == ACCOUNT_AUTH_OAUTHBEARER;
 	struct smtp_params params = {
 		.host = account->host,
 		.port = (uint16_t)account->port,
@@ -151,8 +151,8 @@ outlet_open(struct outlet *outlet)
 		outlet_park(outlet, "maildir", err.msg);
 		return -1;
 	}
-	snprintf(outlet->server, sizeof outlet->server, strchr(account->host, ':') ? "[%s]:%d" : "%s:%d",
-	    account->host, (int)account->port);
+	snprintf(outlet->server, sizeof outlet->server,
+	    strchr(account->host, ':') ? "[%s]:%d" : "%s:%d", account->host, (int)account->port);
 	if (account->user != NULL && account_secret(account, &outlet->secret, &err) < 0) {
 		outlet_park(outlet, "auth", err.msg);
 		return -1;

@@ -69,7 +69,8 @@ pick(struct delivery *d, const char *name)
 
 		if (is_parked(outlet))
 			continue;
-		if (d->options.account != NULL && strcmp(d->options.account, candidates[i]->id) != 0)
+		if (d->options.account != NULL &&
+		    strcmp(d->options.account, candidates[i]->id) != 0)
 			return NULL;
 		return outlet;
 	}
@@ -160,8 +161,10 @@ note_wanted(const struct place *place, void *arg)
 		finding->room = finding->room > 0 ? 2 * finding->room : 8;
 		d->wanted = xreallocarray(d->wanted, finding->room, sizeof *d->wanted);
 	}
-	d->wanted[d->wanted_count++] = (struct wanted){ .outlet = outlet, .state = place->state,
-		.lane = xstrdup(place->lane), .bucket = xstrdup(place->bucket),
+	d->wanted[d->wanted_count++] = (struct wanted){ .outlet = outlet,
+		.state = place->state,
+		.lane = xstrdup(place->lane),
+		.bucket = xstrdup(place->bucket),
 		.text = xstrdup(place->text) };
 	return 0;
 }
@@ -169,7 +172,8 @@ note_wanted(const struct place *place, void *arg)
 int
 plan_wanted(struct delivery *d, struct err *err)
 {
-	struct walk_filter filter = { .state = STATE_NONE, .ids = d->options.ids,
+	struct walk_filter filter = { .state = STATE_NONE,
+		.ids = d->options.ids,
 		.id_count = d->options.id_count };
 	AUTO_FREE bool *found = xcalloc(d->options.id_count, sizeof *found);
 	struct finding finding = { .d = d, .found = found };

@@ -110,7 +110,8 @@ explain(struct spool *spool, const struct settings *settings, const struct found
 
 	switch (found->state) {
 	case STATE_WAITING:
-		buf_adds(why, add_parked(spool, settings, found->account, &parked) ?
+		buf_adds(why,
+		    add_parked(spool, settings, found->account, &parked) ?
 			"it goes with the next mailq-run" :
 			"it waits for its account");
 		buf_adds(why, parked.s);

@@ -98,8 +98,11 @@ static enum plan
 set_aside(struct work *work, const struct err *err)
 {
 	char id[ID_TEXT_MAX + 1];
-	struct journal_entry entry = { .event = EVENT_CORRUPT, .attempt = -1,
-		.name = work->claim.text, .lane = claim_lane(&work->claim), .reason = err->msg };
+	struct journal_entry entry = { .event = EVENT_CORRUPT,
+		.attempt = -1,
+		.name = work->claim.text,
+		.lane = claim_lane(&work->claim),
+		.reason = err->msg };
 
 	if (name_decode(work->claim.name.id, id) == 0)
 		entry.id = id;
@@ -157,8 +160,8 @@ flags_of(const struct work *work)
 		flags |= SMTP_JOB_8BIT;
 	if (record->text.smtputf8)
 		flags |= SMTP_JOB_SMTPUTF8;
-	if (record->dsn_ret != NULL ? strcmp(record->dsn_ret, "FULL") == 0
-				    : account->dsn_return == ACCOUNT_DSN_FULL)
+	if (record->dsn_ret != NULL ? strcmp(record->dsn_ret, "FULL") == 0 :
+				      account->dsn_return == ACCOUNT_DSN_FULL)
 		flags |= SMTP_JOB_RET_FULL;
 	else if (record->dsn_ret != NULL || account->dsn_return == ACCOUNT_DSN_HEADERS)
 		flags |= SMTP_JOB_RET_HDRS;

@@ -90,8 +90,9 @@ name_entry(struct draft *draft, struct entry *entry, const struct record *record
 	if (lane_format(record->account, record->batch, entry->lane) < 0)
 		return name_fault(err, "batch_code", LANE_PART_MAX);
 	if (record->recipient_count > RECORD_RECIPIENTS_MAX)
-		return err_set(err, EX_DATAERR, "to: %zu recipients; the limit of one message is %d",
-		    record->recipient_count, RECORD_RECIPIENTS_MAX);
+		return err_set(err, EX_DATAERR,
+		    "to: %zu recipients; the limit of one message is %d", record->recipient_count,
+		    RECORD_RECIPIENTS_MAX);
 	/* Strictly increasing within a draft: first in, first out. */
 	entry->created = record->created != 0 ? record->created : clock_now();
 	if (entry->created <= draft->last_created)

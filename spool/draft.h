@@ -21,8 +21,8 @@
 #include "spool/record.h"
 #include "spool/spool.h"
 
-#define DRAFT_MESSAGES 1000		     /* after so many messages, or bytes, */
-#define DRAFT_BYTES (8u * 1024 * 1024)	     /* draft_is_full() */
+#define DRAFT_MESSAGES 1000	       /* after so many messages, or bytes, */
+#define DRAFT_BYTES (8u * 1024 * 1024) /* draft_is_full() */
 
 struct draft;
 

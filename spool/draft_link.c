@@ -48,14 +48,16 @@ take_ids(struct linking *linking, size_t from, size_t to, const char **sibling)
 
 		if (entry->made_up)
 			continue;
-		taken = id_take(draft->spool, entry->name.id, draft->token, *sibling, &linking->err);
+		taken =
+		    id_take(draft->spool, entry->name.id, draft->token, *sibling, &linking->err);
 		if (taken < 0)
 			return -1;
 		if (taken == 0) {
 			entry->result = DRAFT_DUPLICATE;
 			message_name_format(&entry->name, text);
 			if (unlinkat(linking->groups[entry->group].fd, text, 0) < 0)
-				return err_io(&linking->err, "spool %s: cannot unlink", draft->spool->path);
+				return err_io(&linking->err, "spool %s: cannot unlink",
+				    draft->spool->path);
 			continue;
 		}
 		*sibling = entry->name.id;

@@ -45,8 +45,8 @@ struct group {
 	int64_t span;  /* start of the shared bucket for deferred ones; else 0 */
 	int64_t start; /* the earliest due among them */
 	size_t queued;
-	int fd;	      /* tmp/TOKEN.d/N while it is private, then the same directory in the queue */
-	int bucket;   /* where its names stand, or begin to, in the queue; -1: not yet */
+	int fd;	    /* tmp/TOKEN.d/N while it is private, then the same directory in the queue */
+	int bucket; /* where its names stand, or begin to, in the queue; -1: not yet */
 	int lane_fd;
 };
 
@@ -68,8 +68,8 @@ int draft_thread(pthread_t *thread, void *(*run)(void *arg), void *arg);
  * tmp/ until the group is published, and that is how a recovery finds it.  Sets the result of
  * duplicates, the groups' numbers of queued messages, and which id directories were touched.
  */
-int draft_link(struct draft *draft, struct group *groups, unsigned int *ret_shards,
-    struct err *err);
+int
+draft_link(struct draft *draft, struct group *groups, unsigned int *ret_shards, struct err *err);
 
 /* Takes back what of this draft was not published: its names in tmp/, the ids taken for them and
  * the file.  The caller holds the lock on fd.  -1 with errno: it is there still, for another try. */

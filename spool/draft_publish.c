@@ -42,7 +42,8 @@ sync_duplicates(struct draft *draft, struct err *err)
 		    llabs(strtoll(token, NULL, 10) - clock_now() / USEC) > SYNCED_AFTER)
 			continue;
 		/* Once for all of them. */
-		return syncfs(spool->root) < 0 ? err_io(err, "spool %s: cannot sync", spool->path) : 0;
+		return syncfs(spool->root) < 0 ? err_io(err, "spool %s: cannot sync", spool->path) :
+						 0;
 	}
 	return 0;
 }
@@ -83,18 +84,18 @@ draft_publish_one(struct draft *draft, struct err *err)
 		entry->result = DRAFT_DUPLICATE;
 		if (sync_duplicates(draft, err) < 0)
 			return -1;
-		return unlinkat(spool->tmp, draft->token, 0) < 0 ? err_io(err, "tmp/%s", draft->token)
-								 : 0;
+		return unlinkat(spool->tmp, draft->token, 0) < 0 ?
+		    err_io(err, "tmp/%s", draft->token) :
+		    0;
 	}
 	/* Its id first: no message in the queue whose id a power cut could forget. */
-	if (!entry->made_up &&
-	    sync_id_dirs(spool, 1u << spool_id_shard(entry->name.id), err) < 0)
+	if (!entry->made_up && sync_id_dirs(spool, 1u << spool_id_shard(entry->name.id), err) < 0)
 		return -1;
 	message_name_format(&entry->name, text);
 	for (int attempt = 0;; attempt++) {
 		AUTO_FD int lane = spool_open_lane(spool, entry->state, entry->lane);
-		AUTO_FD int bucket = lane < 0 ? -1 : spool_open_bucket(lane, entry->name.priority,
-		    entry->name.due);
+		AUTO_FD int bucket =
+		    lane < 0 ? -1 : spool_open_bucket(lane, entry->name.priority, entry->name.due);
 
 		if (bucket < 0 && (errno != ENOENT || attempt == 100))
 			return err_io(err, "spool %s: cannot make a bucket", spool->path);
@@ -132,10 +133,14 @@ make_groups(struct draft *draft, struct group **ret)
 				;
 		if (g == count) {
 			groups = xreallocarray(groups, ++count, sizeof *groups);
-			groups[g] = (struct group){ .state = entry->state, .lane = entry->lane,
+			groups[g] = (struct group){ .state = entry->state,
+				.lane = entry->lane,
 				.priority = entry->name.priority,
-				.span = bucket_start(entry->name.due), .start = entry->name.due,
-				.fd = -1, .bucket = -1, .lane_fd = -1 };
+				.span = bucket_start(entry->name.due),
+				.start = entry->name.due,
+				.fd = -1,
+				.bucket = -1,
+				.lane_fd = -1 };
 		}
 		if (entry->name.due < groups[g].start)
 			groups[g].start = entry->name.due;
@@ -222,9 +227,9 @@ publish_groups(struct draft *draft, int private, struct group *groups, size_t co
 			group->lane_fd = spool_open_lane(spool, group->state, group->lane);
 			if (group->lane_fd < 0)
 				return err_io(err, "spool %s: cannot make a lane", spool->path);
-			result = group->queued < OWN_BUCKET_MIN
-			    ? publish_names(draft, g, group)
-			    : publish_directory(draft, private, g, group);
+			result = group->queued < OWN_BUCKET_MIN ?
+			    publish_names(draft, g, group) :
+			    publish_directory(draft, private, g, group);
 			if (result == 0 || errno != ENOENT || attempt == 100)
 				break;
 			auto_close_fd(&group->lane_fd);

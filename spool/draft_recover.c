@@ -174,7 +174,8 @@ draft_recover(struct spool *spool)
 
 			token[n - s] = '\0';
 			if (private >= 0 &&
-			    faccessat(spool->tmp, token, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+			    faccessat(spool->tmp, token, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+			    errno == ENOENT)
 				remove_private(spool, private, item->d_name);
 			continue;
 		}

@@ -160,8 +160,8 @@ take_instant(const char **p, int64_t *ret)
 {
 	uint64_t seconds, micros;
 
-	if (take_number(p, INT64_MAX / USEC - 1, false, &seconds) < 0 ||
-	    strcspn(*p, ".") != 6 || take_number(p, USEC - 1, false, &micros) < 0)
+	if (take_number(p, INT64_MAX / USEC - 1, false, &seconds) < 0 || strcspn(*p, ".") != 6 ||
+	    take_number(p, USEC - 1, false, &micros) < 0)
 		return -1;
 	*ret = (int64_t)seconds * USEC + (int64_t)micros;
 	return 0;

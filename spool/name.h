@@ -18,21 +18,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ID_TEXT_MAX 180	     /* bytes of an encoded id */
-#define LANE_PART_MAX 100    /* bytes of an encoded account or batch */
+#define ID_TEXT_MAX 180	  /* bytes of an encoded id */
+#define LANE_PART_MAX 100 /* bytes of an encoded account or batch */
 #define LANE_MAX (2 * LANE_PART_MAX + 1)
-#define TOKEN_SIZE 40	     /* with its terminator */
+#define TOKEN_SIZE 40 /* with its terminator */
 #define BUCKET_SIZE 80
-#define NAME_SIZE 256	     /* NAME_MAX + 1 */
-#define BUCKET_SPAN 256	     /* seconds of due time that one shared bucket spans */
+#define NAME_SIZE 256	/* NAME_MAX + 1 */
+#define BUCKET_SPAN 256 /* seconds of due time that one shared bucket spans */
 #define PRIORITY_MAX 3
 #define ATTEMPTS_MAX 99999u
 
 struct message_name {
-	int priority;	      /* 0 immediate .. 3 low */
-	int64_t due;	      /* not before this instant; also the order within a priority */
-	unsigned int attempts; /* finished attempts */
-	uint64_t offset;      /* where its record starts in the file */
+	int priority;		  /* 0 immediate .. 3 low */
+	int64_t due;		  /* not before this instant; also the order within a priority */
+	unsigned int attempts;	  /* finished attempts */
+	uint64_t offset;	  /* where its record starts in the file */
 	char id[ID_TEXT_MAX + 1]; /* encoded */
 };
 

@@ -70,8 +70,10 @@ partial_read(const struct spool *spool, const char *id, struct partial *ret, str
 	while (partial.count < lines && (line = strsep(&next, "\n")) != NULL) {
 		if (take_line(line, &partial.settled[partial.count]) < 0) {
 			partial_release(&partial);
-			return err_set(err, EX_DATAERR, "spool %s: partial/%s: line %zu is not "
-			    "\"sent|failed CODE ADDRESS\"", spool->path, id, partial.count + 1);
+			return err_set(err, EX_DATAERR,
+			    "spool %s: partial/%s: line %zu is not "
+			    "\"sent|failed CODE ADDRESS\"",
+			    spool->path, id, partial.count + 1);
 		}
 		partial.count++;
 	}

@@ -9,7 +9,8 @@
 #include "spool/journal.h"
 
 struct partial {
-	struct recipient_outcome *settled; /* by address; outcome SENT or FAILED; enhanced and reply are "" */
+	struct recipient_outcome
+	    *settled; /* by address; outcome SENT or FAILED; enhanced and reply are "" */
 	size_t count;
 	char *memory;
 };

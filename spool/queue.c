@@ -16,6 +16,8 @@
 #define OPEN_MAX 64
 /* A batch's lane without buckets goes when nothing has changed in it for so long. */
 #define LANE_IDLE (600 * USEC)
+/* No further bucket is loaded beside so many names: about 4 MB. */
+#define ITEMS_MAX 32768
 
 struct bucket {
 	size_t lane; /* which of the queue's lanes */
@@ -48,6 +50,7 @@ struct queue {
 	size_t bucket_count, bucket_room, next;
 	struct loaded *loaded;
 	size_t loaded_count, loaded_room;
+	size_t item_count; /* of all loaded buckets */
 	size_t open_count; /* of the loaded ones */
 };
 
@@ -90,7 +93,8 @@ queue_lanes(const struct spool *spool, struct lane_list *ret, struct err *err)
 
 		if (fd < 0 || fs_each(fd, add_lane, &add) < 0) {
 			lane_list_release(&list);
-			return err_io(err, "spool %s: cannot list %s", spool->path, state_text(state));
+			return err_io(err, "spool %s: cannot list %s", spool->path,
+			    state_text(state));
 		}
 	}
 	if (list.count > 0)
@@ -158,6 +162,9 @@ compare_buckets(const void *a, const void *b)
 		return x->priority < y->priority ? -1 : 1;
 	if (x->start != y->start)
 		return x->start < y->start ? -1 : 1;
+	/* The parts of a shared bucket are numbered, and fill in that order. */
+	if (strlen(x->token) != strlen(y->token))
+		return strlen(x->token) < strlen(y->token) ? -1 : 1;
 	return strcmp(x->token, y->token);
 }
 
@@ -169,7 +176,8 @@ drop_lane(const struct queue *queue, enum state state, const char *lane, int fd)
 {
 	struct stat st;
 
-	if (lane[0] != '.' && (strchr(lane, ',') == NULL || fstat(fd, &st) < 0 ||
+	if (lane[0] != '.' &&
+	    (strchr(lane, ',') == NULL || fstat(fd, &st) < 0 ||
 		st.st_mtim.tv_sec * USEC > clock_now() - LANE_IDLE))
 		return;
 	unlinkat(queue->spool->states[state], lane, AT_REMOVEDIR);
@@ -250,8 +258,8 @@ add_item(const char *name, unsigned char type, void *arg)
 		add->room = add->room > 0 ? 2 * add->room : 64;
 		loaded->items = xreallocarray(loaded->items, add->room, sizeof(struct item));
 	}
-	loaded->items[loaded->count++] = (struct item){ parsed.due, parsed.offset,
-		loaded->texts.len };
+	loaded->items[loaded->count++] =
+	    (struct item){ parsed.due, parsed.offset, loaded->texts.len };
 	buf_add(&loaded->texts, name, strlen(name) + 1);
 	return 0;
 }
@@ -311,6 +319,7 @@ unload(struct queue *queue, size_t index)
 		unlinkat(queue->spool->states[loaded->bucket.state], path, AT_REMOVEDIR);
 	}
 	close_loaded(queue, loaded);
+	queue->item_count -= loaded->count;
 	free(loaded->items);
 	buf_release(&loaded->texts);
 	queue->loaded[index] = queue->loaded[--queue->loaded_count];
@@ -319,7 +328,9 @@ unload(struct queue *queue, size_t index)
 static void
 load(struct queue *queue, const struct bucket *bucket)
 {
-	struct loaded loaded = { .bucket = *bucket, .fd = -1, .all = true,
+	struct loaded loaded = { .bucket = *bucket,
+		.fd = -1,
+		.all = true,
 		.texts = BUF_INIT(256u * 1024 * 1024) };
 	struct add_item add = { &loaded, 0, queue->now };
 	char path[LANE_MAX + TOKEN_SIZE + BUCKET_SIZE + 8];
@@ -339,6 +350,7 @@ load(struct queue *queue, const struct bucket *bucket)
 		queue->loaded_room = queue->loaded_room > 0 ? 2 * queue->loaded_room : 4;
 		queue->loaded = xreallocarray(queue->loaded, queue->loaded_room, sizeof loaded);
 	}
+	queue->item_count += loaded.count;
 	queue->loaded[queue->loaded_count++] = loaded;
 	if (loaded.count == 0)
 		unload(queue, queue->loaded_count - 1);
@@ -362,10 +374,15 @@ first_loaded(const struct queue *queue)
 	return best;
 }
 
-/* True if a message of this bucket might come before the best of the loaded ones. */
+/* True if a message of the next bucket might come before the best of the loaded ones; but with so many
+ * names in memory it must wait, and those that came within one span may then go a little early. */
 static bool
-may_precede(const struct bucket *bucket, const struct loaded *best)
+may_precede(const struct queue *queue, const struct loaded *best)
 {
+	const struct bucket *bucket = &queue->buckets[queue->next];
+
+	if (queue->item_count >= ITEMS_MAX)
+		return false;
 	if (bucket->name.priority != best->bucket.name.priority)
 		return bucket->name.priority < best->bucket.name.priority;
 	return bucket->name.start <= best->items[best->next].due;
@@ -383,7 +400,7 @@ queue_next(struct queue *queue, struct queue_entry *ret)
 		struct loaded *loaded = best < 0 ? NULL : &queue->loaded[best];
 
 		if (queue->next < queue->bucket_count &&
-		    (loaded == NULL || may_precede(&queue->buckets[queue->next], loaded))) {
+		    (loaded == NULL || may_precede(queue, loaded))) {
 			load(queue, &queue->buckets[queue->next++]);
 			continue;
 		}
@@ -424,4 +441,3 @@ queue_close(struct queue **queue)
 	free(q);
 	*queue = NULL;
 }
-

@@ -33,8 +33,8 @@ struct queue_entry {
  * what is added later is seen by the next one.  A lane or bucket that cannot be listed is logged
  * and passed over, so that the others go on.
  */
-struct queue *queue_open(const struct spool *spool, const char *const *lanes, size_t lane_count,
-    int64_t now);
+struct queue *
+queue_open(const struct spool *spool, const char *const *lanes, size_t lane_count, int64_t now);
 /* The next entry; false when there is no more.  Another process may take the message first: its
  * rename then fails with ENOENT. */
 bool queue_next(struct queue *queue, struct queue_entry *ret);

@@ -41,8 +41,8 @@ add_line(struct buf *out, const char *key, const char *value, struct err *err)
 		return err_set(err, EX_DATAERR, "%s: a line break is not allowed", key);
 	if (buf_adds(out, key) < 0 || buf_add(out, ": ", 2) < 0 || buf_adds(out, value) < 0 ||
 	    buf_addc(out, '\n') < 0)
-		return err_set(err, EX_DATAERR, "%s: the envelope is over its limit of %u bytes", key,
-		    RECORD_MAX);
+		return err_set(err, EX_DATAERR, "%s: the envelope is over its limit of %u bytes",
+		    key, RECORD_MAX);
 	return 0;
 }
 
@@ -86,8 +86,8 @@ record_pack(struct record *record, struct buf *out, struct err *err)
 		if (buf_add(out, first, RECORD_FIRST_LINE) < 0 ||
 		    buf_add(out, body.s, body.len) < 0 || buf_addc(out, '\n') < 0) {
 			buf_truncate(out, start);
-			result = err_set(err, EX_DATAERR, "the envelope is over its limit of %u bytes",
-			    RECORD_MAX);
+			result = err_set(err, EX_DATAERR,
+			    "the envelope is over its limit of %u bytes", RECORD_MAX);
 		}
 	}
 	buf_release(&body);
@@ -169,7 +169,8 @@ take_field(struct record *record, const char *key, char *value, struct err *err)
 	}
 	if (strcmp(key, "recipient") == 0) {
 		if (record->recipient_count == RECORD_RECIPIENTS_MAX)
-			return err_set(err, EX_DATAERR, "more than %d recipients", RECORD_RECIPIENTS_MAX);
+			return err_set(err, EX_DATAERR, "more than %d recipients",
+			    RECORD_RECIPIENTS_MAX);
 		record->recipients[record->recipient_count++] = value;
 		return 0;
 	}
@@ -186,7 +187,8 @@ take_field(struct record *record, const char *key, char *value, struct err *err)
 	else if (strcmp(key, "expires") == 0)
 		instant = &record->expires;
 	if (instant != NULL && parse_instant(value, instant) < 0)
-		return err_set(err, EX_DATAERR, "%s: \"%s\" is not seconds with six decimals", key, value);
+		return err_set(err, EX_DATAERR, "%s: \"%s\" is not seconds with six decimals", key,
+		    value);
 	return 0;
 }
 
@@ -243,7 +245,8 @@ record_unpack(const char *bytes, size_t n, struct record *ret, struct err *err)
 	result = take_lines(&record, err);
 	for (size_t i = 0; i < sizeof text_fields / sizeof text_fields[0] && result == 0; i++)
 		if (text_fields[i].required && *text_member(&record, &text_fields[i]) == NULL)
-			result = err_set(err, EX_DATAERR, "the record has no %s", text_fields[i].key);
+			result =
+			    err_set(err, EX_DATAERR, "the record has no %s", text_fields[i].key);
 	if (result == 0 && record.recipient_count == 0)
 		result = err_set(err, EX_DATAERR, "the record has no recipient");
 	if (result < 0) {

@@ -30,34 +30,35 @@
 
 /* Facts about the text that are known only when all of it has been seen. */
 struct text_facts {
-	uint64_t length;    /* bytes */
-	uint64_t checksum;  /* XXH3, 64 bits, over the record from its second line on, then the text */
-	bool eight_bit;	    /* bytes above 127: BODY=8BITMIME (RFC 6152) */
-	bool smtputf8;	    /* headers or addresses outside ASCII (RFC 6531) */
+	uint64_t length; /* bytes */
+	uint64_t
+	    checksum;	/* XXH3, 64 bits, over the record from its second line on, then the text */
+	bool eight_bit; /* bytes above 127: BODY=8BITMIME (RFC 6152) */
+	bool smtputf8;	/* headers or addresses outside ASCII (RFC 6531) */
 };
 
 /* Strings are owned by whoever filled the record in; those of record_unpack by the record. */
 struct record {
-	char *id;	   /* plain, 1 .. ID_TEXT_MAX bytes when encoded */
-	int64_t created;   /* when it was accepted */
-	char *account;	   /* as the message named it, else "default" */
-	char *batch;	   /* or NULL */
+	char *id;	 /* plain, 1 .. ID_TEXT_MAX bytes when encoded */
+	int64_t created; /* when it was accepted */
+	char *account;	 /* as the message named it, else "default" */
+	char *batch;	 /* or NULL */
 	int priority;
-	int64_t due;	   /* as asked for; 0: at once */
-	char *sender;	   /* envelope sender; "" is the null reverse-path */
+	int64_t due;  /* as asked for; 0: at once */
+	char *sender; /* envelope sender; "" is the null reverse-path */
 	char **recipients;
 	size_t recipient_count;
-	char *subject;	   /* decoded, for display; or NULL */
-	char *from;	   /* the author's address, for display; or NULL */
-	char *message_id;  /* the field of the text, without brackets; or NULL */
-	char *dsn_ret;	   /* "FULL", "HDRS" or NULL (RFC 3461) */
-	char *dsn_notify;  /* "NEVER" or a list; or NULL */
-	char *envid;	   /* the sender's own name for it in reports (RFC 3461), or NULL */
-	char *source;	   /* who handed it in, for display; or NULL */
-	int64_t expires;   /* give up after this instant; 0: as the account says */
-	size_t size;	   /* of the record itself, set by pack and unpack */
+	char *subject;	  /* decoded, for display; or NULL */
+	char *from;	  /* the author's address, for display; or NULL */
+	char *message_id; /* the field of the text, without brackets; or NULL */
+	char *dsn_ret;	  /* "FULL", "HDRS" or NULL (RFC 3461) */
+	char *dsn_notify; /* "NEVER" or a list; or NULL */
+	char *envid;	  /* the sender's own name for it in reports (RFC 3461), or NULL */
+	char *source;	  /* who handed it in, for display; or NULL */
+	int64_t expires;  /* give up after this instant; 0: as the account says */
+	size_t size;	  /* of the record itself, set by pack and unpack */
 	struct text_facts text;
-	char *memory;	   /* set by record_unpack: what the strings point into */
+	char *memory; /* set by record_unpack: what the strings point into */
 };
 
 /* Appends the record with a first line of zeros to out.  EX_DATAERR where a field holds a line

@@ -27,7 +27,7 @@ struct remnant {
 struct wreck {
 	struct spool *spool;
 	char token[TOKEN_SIZE];
-	int dir; /* cur/TOKEN */
+	int dir;		/* cur/TOKEN */
 	struct journal journal; /* the dead one's, to which our own lines are added */
 	bool same_boot;
 	struct remnant *remnants; /* sorted by text */
@@ -76,7 +76,8 @@ add_remnant(const char *name, unsigned char type, void *arg)
 		wreck->remnants = xreallocarray(wreck->remnants, wreck->room, sizeof *remnant);
 	}
 	remnant = &wreck->remnants[wreck->count++];
-	*remnant = (struct remnant){ .text = xstrdup(name), .lane_fd = listing->fd,
+	*remnant = (struct remnant){ .text = xstrdup(name),
+		.lane_fd = listing->fd,
 		.outcome = EVENT_COUNT };
 	snprintf(remnant->lane, sizeof remnant->lane, "%s", listing->lane);
 	return 0;
@@ -148,10 +149,11 @@ static int
 move_to(struct wreck *wreck, const struct remnant *remnant, enum state state,
     const struct message_name *name, struct err *err)
 {
-	if (spool_move(wreck->spool, remnant->lane_fd, remnant->text, state, remnant->lane, name) == 0)
+	if (spool_move(wreck->spool, remnant->lane_fd, remnant->text, state, remnant->lane, name) ==
+	    0)
 		return 0;
-	return err_io(err, "spool %s: cannot move cur/%s/%s/%s to %s", wreck->spool->path, wreck->token,
-	    remnant->lane, remnant->text, state_text(state));
+	return err_io(err, "spool %s: cannot move cur/%s/%s/%s to %s", wreck->spool->path,
+	    wreck->token, remnant->lane, remnant->text, state_text(state));
 }
 
 /* An uncertain message: what follows is on record before it is done. */
@@ -162,8 +164,10 @@ settle_uncertain(struct wreck *wreck, struct remnant *remnant, const struct mess
 	struct message_name name = *old;
 	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1];
 	struct record record = { 0 };
-	struct journal_entry entry = { .event = EVENT_UNCERTAIN, .name = remnant->text,
-		.lane = remnant->lane, .attempt = (int)old->attempts + 1,
+	struct journal_entry entry = { .event = EVENT_UNCERTAIN,
+		.name = remnant->text,
+		.lane = remnant->lane,
+		.attempt = (int)old->attempts + 1,
 		.reason = "mailq-run died after it had offered the message and before it "
 			  "recorded the server's answer" };
 	static const char *const words[] = { "retry", "hold", "fail" };
@@ -191,16 +195,16 @@ settle_uncertain(struct wreck *wreck, struct remnant *remnant, const struct mess
 		}
 		record_release(&record);
 		if (journal_sync(&wreck->journal) < 0)
-			return err_io(err, "spool %s: cannot sync cur/%s/journal", wreck->spool->path,
-			    wreck->token);
+			return err_io(err, "spool %s: cannot sync cur/%s/journal",
+			    wreck->spool->path, wreck->token);
 	}
 	if (name.attempts < ATTEMPTS_MAX)
 		name.attempts++;
 	name.due = clock_now();
 	return move_to(wreck, remnant,
-	    then == 'h'	    ? STATE_UNCERTAIN
-		: then == 'f' ? STATE_FAILED
-			      : STATE_WAITING,
+	    then == 'h'	    ? STATE_UNCERTAIN :
+		then == 'f' ? STATE_FAILED :
+			      STATE_WAITING,
 	    &name, err);
 }
 
@@ -219,8 +223,8 @@ settle(struct wreck *wreck, struct remnant *remnant, struct err *err)
 	case EVENT_SENT:
 		result->completed++;
 		if (unlinkat(remnant->lane_fd, remnant->text, 0) < 0 && errno != ENOENT)
-			return err_io(err, "spool %s: cannot unlink cur/%s/%s/%s", wreck->spool->path,
-			    wreck->token, remnant->lane, remnant->text);
+			return err_io(err, "spool %s: cannot unlink cur/%s/%s/%s",
+			    wreck->spool->path, wreck->token, remnant->lane, remnant->text);
 		partial_remove(wreck->spool, old.id);
 		return 0;
 	case EVENT_DEFERRED:
@@ -286,7 +290,8 @@ recover_one(struct wreck *wreck, int journal_fd, struct err *err)
 	int result = 0;
 
 	if (fs_each(wreck->dir, list_lane, wreck) < 0 || fstat(journal_fd, &st) < 0)
-		return err_io(err, "spool %s: cannot list cur/%s", wreck->spool->path, wreck->token);
+		return err_io(err, "spool %s: cannot list cur/%s", wreck->spool->path,
+		    wreck->token);
 	/* A runner that has made its journal and not locked it yet is about to begin: it has claimed
 	 * nothing, and begins again under another token. */
 	if (wreck->count == 0 && st.st_size == 0) {
@@ -346,7 +351,8 @@ lock_journal(struct spool *spool, int dir, const char *token)
 		fd = openat(dir, "journal", flags | O_CREAT, 0660);
 	}
 	/* By its name again: it may have ended between our open and our lock. */
-	if (fd < 0 || fs_lock(fd, 0) < 0 || faccessat(dir, "journal", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fd < 0 || fs_lock(fd, 0) < 0 ||
+	    faccessat(dir, "journal", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
 	return take_fd(&fd);
 }
@@ -355,8 +361,10 @@ static int
 look_at_runner(const char *token, unsigned char type, void *arg)
 {
 	struct recovery *recovery = arg;
-	struct wreck wreck = { .spool = recovery->spool, .policy = recovery->policy,
-		.policy_arg = recovery->policy_arg, .result = recovery->result };
+	struct wreck wreck = { .spool = recovery->spool,
+		.policy = recovery->policy,
+		.policy_arg = recovery->policy_arg,
+		.result = recovery->result };
 	AUTO_FD int dir = -1;
 	AUTO_FD int journal = -1;
 

@@ -5,10 +5,10 @@
 #include "spool/journal.h"
 
 struct recover_result {
-	unsigned int runners;	/* dead ones that were cleaned up */
-	uint64_t completed;	/* messages whose outcome was on record: its move was made */
-	uint64_t put_back;	/* claimed, never on the wire: due again */
-	uint64_t uncertain;	/* on the wire, no answer on record */
+	unsigned int runners; /* dead ones that were cleaned up */
+	uint64_t completed;   /* messages whose outcome was on record: its move was made */
+	uint64_t put_back;    /* claimed, never on the wire: due again */
+	uint64_t uncertain;   /* on the wire, no answer on record */
 };
 
 /* What follows for an uncertain message of this account: 'r'etry, 'h'old or 'f'ail. */

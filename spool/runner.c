@@ -64,7 +64,8 @@ lane_index(struct runner *runner, const char *entry_lane)
 	int fd;
 
 	if (entry_lane[0] == '.') { /* a lane that is not settled: its proper name */
-		if (lane_parse(entry_lane, account, batch) < 0 || lane_format(account, batch, lane) < 0)
+		if (lane_parse(entry_lane, account, batch) < 0 ||
+		    lane_format(account, batch, lane) < 0)
 			return -1;
 		name = lane;
 	}
@@ -94,8 +95,8 @@ runner_claim(struct runner *runner, const struct queue_entry *entry, struct clai
 		return -1;
 	lane = lane_index(runner, entry->lane);
 	if (lane < 0)
-		return err_io(err, "spool %s: cannot make cur/%s/%s", runner->spool->path, runner->token,
-		    entry->lane);
+		return err_io(err, "spool %s: cannot make cur/%s/%s", runner->spool->path,
+		    runner->token, entry->lane);
 	if (renameat(entry->dir, entry->text, runner->lanes[lane].fd, entry->text) < 0) {
 		if (errno == ENOENT)
 			return 0;
@@ -117,8 +118,8 @@ claim_open(struct claim *claim, uint64_t verify_max, struct err *err)
 {
 	struct record record;
 
-	if (message_open(claim->runner->lanes[claim->lane].fd, claim->text, &claim->name, &claim->fd,
-		&record, err) < 0)
+	if (message_open(claim->runner->lanes[claim->lane].fd, claim->text, &claim->name,
+		&claim->fd, &record, err) < 0)
 		return -1;
 	claim->record = record;
 	if (record.text.length <= verify_max)
@@ -166,8 +167,8 @@ leave_lane(const struct claim *claim)
 static int
 move(struct claim *claim, enum state state, const struct message_name *name, struct err *err)
 {
-	int result = spool_move(claim->runner->spool, claim->runner->lanes[claim->lane].fd, claim->text,
-	    state, claim_lane(claim), name);
+	int result = spool_move(claim->runner->spool, claim->runner->lanes[claim->lane].fd,
+	    claim->text, state, claim_lane(claim), name);
 
 	if (result < 0)
 		move_fault(claim, state_text(state), err);
@@ -232,9 +233,9 @@ int
 runner_settle_corrupt(struct claim *claim, struct err *err)
 {
 	AUTO_FD int corrupt = fs_open_dir(claim->runner->spool->root, "corrupt");
-	int result = corrupt < 0
-	    ? -1
-	    : renameat(claim->runner->lanes[claim->lane].fd, claim->text, corrupt, claim->text);
+	int result = corrupt < 0 ?
+	    -1 :
+	    renameat(claim->runner->lanes[claim->lane].fd, claim->text, corrupt, claim->text);
 
 	if (result < 0)
 		move_fault(claim, "corrupt", err);
@@ -296,7 +297,8 @@ runner_end(struct runner *runner, struct err *err)
 	/* With messages left in it, the directory is a dead runner's: the next one recovers it. */
 	if (result == 0 && empty) {
 		if (renameat(runner->dir, "journal", spool->log, name) < 0 || fsync(spool->log) < 0)
-			result = err_io(err, "spool %s: cannot move the journal to log", spool->path);
+			result =
+			    err_io(err, "spool %s: cannot move the journal to log", spool->path);
 		else
 			unlinkat(spool->cur, runner->token, AT_REMOVEDIR);
 	}

@@ -18,16 +18,16 @@
 #include "spool/record.h"
 
 struct claim_lane {
-	char *name; /* LANE, settled form; NULL: free for another */
-	int fd;	    /* cur/TOKEN/LANE */
-	bool unsynced; /* something was claimed into it since runner_sync_claims */
+	char *name;	/* LANE, settled form; NULL: free for another */
+	int fd;		/* cur/TOKEN/LANE */
+	bool unsynced;	/* something was claimed into it since runner_sync_claims */
 	size_t in_hand; /* messages that stand in it */
 };
 
 struct runner {
 	struct spool *spool;
 	char token[TOKEN_SIZE];
-	int dir; /* cur/TOKEN; -1 until the first claim */
+	int dir;       /* cur/TOKEN; -1 until the first claim */
 	bool unsynced; /* a lane was made in it since runner_sync_claims */
 	int64_t begun; /* monotonic */
 	struct journal journal;

@@ -29,9 +29,14 @@ static const char *const plain_names[] = { "tmp", "cur", "log", "id", "partial",
 #define N_PLAIN (sizeof plain_names / sizeof plain_names[0])
 
 static const char *const state_words[] = {
-	[STATE_WAITING] = "waiting",	 [STATE_DEFERRED] = "deferred", [STATE_HELD] = "held",
-	[STATE_UNCERTAIN] = "uncertain", [STATE_FAILED] = "failed",	[STATE_CLAIMED] = "claimed",
-	[STATE_SENT] = "sent",		 [STATE_NONE] = "none",
+	[STATE_WAITING] = "waiting",
+	[STATE_DEFERRED] = "deferred",
+	[STATE_HELD] = "held",
+	[STATE_UNCERTAIN] = "uncertain",
+	[STATE_FAILED] = "failed",
+	[STATE_CLAIMED] = "claimed",
+	[STATE_SENT] = "sent",
+	[STATE_NONE] = "none",
 };
 
 const char *
@@ -85,8 +90,8 @@ read_marker(int root, struct err *err)
 		return err_io(err, "%s", MARKER);
 	}
 	if (strcmp(text.s, MARKER_TEXT) != 0)
-		return err_set(err, EX_CONFIG, "%s says \"%.20s\", this mailq reads \"%.13s\"", MARKER,
-		    text.s, MARKER_TEXT);
+		return err_set(err, EX_CONFIG, "%s says \"%.20s\", this mailq reads \"%.13s\"",
+		    MARKER, text.s, MARKER_TEXT);
 	return 1;
 }
 
@@ -119,8 +124,8 @@ check_unused(int root, struct err *err)
 	if (found < 0)
 		return err_io(err, "cannot list it");
 	if (found > 0)
-		return err_set(err, EX_CONFIG, "it is no spool (no file \"%s\" in it), and not empty",
-		    MARKER);
+		return err_set(err, EX_CONFIG,
+		    "it is no spool (no file \"%s\" in it), and not empty", MARKER);
 	return 0;
 }
 
@@ -203,7 +208,8 @@ open_checked(struct spool *spool, const struct spool_options *options, struct er
 		return -1;
 	if (marked == 0) {
 		if (options->read_only)
-			return err_set(err, EX_NOINPUT, "it is not a spool: no file \"%s\" in it", MARKER);
+			return err_set(err, EX_NOINPUT, "it is not a spool: no file \"%s\" in it",
+			    MARKER);
 		if (make_tree(spool->root, err) < 0)
 			return -1;
 	}
@@ -269,14 +275,17 @@ spool_check_space(const struct spool *spool, uint64_t min_free_bytes, uint64_t m
 	free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 	if (free_bytes < min_free_bytes)
 		return err_set(err, EX_TEMPFAIL,
-		    "spool %s: only %s free on its file system, less than queue.min_free_space (%s)",
-		    spool->path, num_size_text(free_bytes, have), num_size_text(min_free_bytes, want));
+		    "spool %s: only %s free on its file system, less than queue.min_free_space "
+		    "(%s)",
+		    spool->path, num_size_text(free_bytes, have),
+		    num_size_text(min_free_bytes, want));
 	/* File systems without a fixed number of inodes (btrfs) report none at all. */
 	if (fs.f_files > 0 && fs.f_favail < min_free_inodes)
 		return err_set(err, EX_TEMPFAIL,
 		    "spool %s: only %llu inodes free on its file system, less than "
 		    "queue.min_free_inodes (%llu)",
-		    spool->path, (unsigned long long)fs.f_favail, (unsigned long long)min_free_inodes);
+		    spool->path, (unsigned long long)fs.f_favail,
+		    (unsigned long long)min_free_inodes);
 	return 0;
 }
 
@@ -306,7 +315,8 @@ spool_id_dir(struct spool *spool, const char *encoded_id)
 void
 spool_wake(const struct spool *spool)
 {
-	AUTO_FD int fd = openat(spool->root, "wake", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
+	AUTO_FD int fd =
+	    openat(spool->root, "wake", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
 
 	/* Closing what was open for writing is the event that both wait for (IN_CLOSE_WRITE). */
 	(void)fd;
@@ -404,7 +414,9 @@ int
 spool_open_bucket(int lane, int priority, int64_t due)
 {
 	struct bucket_name bucket = { .priority = priority, .start = bucket_start(due) };
-	struct bucket_name maker = { .priority = priority, .start = bucket.start, .unsettled = true };
+	struct bucket_name maker = { .priority = priority,
+		.start = bucket.start,
+		.unsettled = true };
 	char name[BUCKET_SIZE], hidden[BUCKET_SIZE];
 	struct stat st;
 
@@ -449,7 +461,8 @@ spool_move(const struct spool *spool, int from_dir, const char *from_name, enum 
 		}
 		if (renameat(from_dir, from_name, bucket, text) == 0)
 			return 0;
-		if (errno != ENOENT || faccessat(from_dir, from_name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		if (errno != ENOENT ||
+		    faccessat(from_dir, from_name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 			return -1;
 		/* The bucket was removed in between: it was empty.  Make it again. */
 	}

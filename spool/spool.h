@@ -22,11 +22,11 @@
 
 /* The states whose messages stand in STATE/LANE/BUCKET/NAME. */
 enum state {
-	STATE_WAITING,	 /* due at once */
-	STATE_DEFERRED,	 /* due at the instant in its name */
-	STATE_HELD,	 /* an operator wants it kept */
+	STATE_WAITING,	/* due at once */
+	STATE_DEFERRED, /* due at the instant in its name */
+	STATE_HELD,	/* an operator wants it kept */
 	STATE_UNCERTAIN, /* offered to a server whose answer was never seen, and the account says hold */
-	STATE_FAILED,	 /* given up; kept for a retry by hand until its history is forgotten */
+	STATE_FAILED, /* given up; kept for a retry by hand until its history is forgotten */
 	STATE_COUNT,
 	STATE_CLAIMED = STATE_COUNT, /* cur/RUNNER/LANE/NAME */
 	STATE_SENT,		     /* only history knows it */
@@ -42,18 +42,18 @@ enum state state_parse(const char *word);
 
 struct spool {
 	char *path;
-	int root;		 /* every descriptor is a directory */
+	int root; /* every descriptor is a directory */
 	int tmp;
 	int cur;
 	int log;
 	int states[STATE_COUNT];
-	int ids[ID_SHARDS];	 /* opened when first needed; -1 before */
+	int ids[ID_SHARDS]; /* opened when first needed; -1 before */
 	bool read_only;
 };
 
 struct spool_options {
-	bool read_only;		 /* never make or write anything; works on a read-only mount */
-	bool allow_network_fs;	 /* NFS and its like are refused otherwise */
+	bool read_only;	       /* never make or write anything; works on a read-only mount */
+	bool allow_network_fs; /* NFS and its like are refused otherwise */
 };
 
 /*

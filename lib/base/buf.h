@@ -28,7 +28,10 @@ struct view {
 #define VIEW(literal) ((struct view){ literal, sizeof(literal) - 1 })
 
 extern char buf_empty[1];
-#define BUF_INIT(maximum) { buf_empty, 0, 0, maximum }
+#define BUF_INIT(maximum)                                                                          \
+	{                                                                                          \
+		buf_empty, 0, 0, maximum                                                           \
+	}
 #define AUTO_BUF AUTO(buf_release)
 
 void buf_init(struct buf *b, size_t max);

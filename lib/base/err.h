@@ -16,11 +16,14 @@
 #include <sysexits.h>
 
 struct err {
-	int code;	/* 0 or a code of sysexits.h */
-	char msg[600];	/* one line, without a newline, control characters escaped; cut with "..." */
+	int code;      /* 0 or a code of sysexits.h */
+	char msg[600]; /* one line, without a newline, control characters escaped; cut with "..." */
 };
 
-#define ERR_INIT { .code = 0, .msg = "" }
+#define ERR_INIT                                                                                   \
+	{                                                                                          \
+		.code = 0, .msg = ""                                                               \
+	}
 
 /* Fills err (which may be NULL) and returns -1, so that callers can "return err_set(...)". */
 int err_set(struct err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -66,7 +66,8 @@ print_line(enum log_level level, const char *fmt, va_list ap)
 		return;
 	vsnprintf(raw, sizeof raw, fmt, ap);
 	log_escape(line, sizeof line, raw, strlen(raw));
-	fprintf(stderr, "%s: %s\n", program_name ? program_name : program_invocation_short_name, line);
+	fprintf(stderr, "%s: %s\n", program_name ? program_name : program_invocation_short_name,
+	    line);
 	errno = saved;
 }
 

@@ -164,7 +164,8 @@ fail_name(const struct opt_program *p, const char *word, int length, struct err 
 	size_t n = length > 2 && strncmp(word, "--", 2) == 0 ? (size_t)length - 2 : 0;
 
 	for (size_t i = 0; n > 0 && i < p->n_options + 2; i++) {
-		const char *name = i < p->n_options ? p->options[i].name : general[i - p->n_options];
+		const char *name =
+		    i < p->n_options ? p->options[i].name : general[i - p->n_options];
 
 		if (name != NULL && strncmp(name, word + 2, n) == 0 &&
 		    buf_addf(&matches, "%s--%s", matches.len > 0 ? ", " : "", name) < 0)

@@ -25,7 +25,8 @@ struct settings {
 
 	char *spool; /* NULL: not set; see settings_spool */
 	struct {
-		int64_t retention; /* microseconds that history, failed messages and known ids are kept */
+		int64_t
+		    retention; /* microseconds that history, failed messages and known ids are kept */
 		int64_t min_free_bytes; /* adders refuse below these */
 		int64_t min_free_inodes;
 		int64_t max_message_size; /* bytes, of a message as it is queued */

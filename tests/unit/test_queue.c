@@ -27,9 +27,14 @@ add_to(struct draft *draft, const char *id, const char *account, const char *bat
 	char *recipients[] = { recipient };
 	struct text_facts facts = { 0 };
 	struct err err = ERR_INIT;
-	struct record record = { .id = (char *)(uintptr_t)id, .account = (char *)(uintptr_t)account,
-		.batch = (char *)(uintptr_t)batch, .priority = priority, .due = due,
-		.sender = recipient, .recipients = recipients, .recipient_count = 1 };
+	struct record record = { .id = (char *)(uintptr_t)id,
+		.account = (char *)(uintptr_t)account,
+		.batch = (char *)(uintptr_t)batch,
+		.priority = priority,
+		.due = due,
+		.sender = recipient,
+		.recipients = recipients,
+		.recipient_count = 1 };
 
 	CHECK_INT(draft_message_begin(draft, &record, &err), 0);
 	CHECK_INT(draft_write(draft, "X: y\r\n\r\n", 8, &err), 0);
@@ -140,8 +145,8 @@ TEST(batches_and_singles_in_order_of_arrival)
 		add_one(&spool, id, "a", NULL, 2, 0);
 	}
 	CHECK_INT(queue_lanes(&spool, &lanes, &err), 0);
-	queue = queue_open(&spool, (const char *const *)lanes.names, lanes.count,
-	    clock_now() + USEC);
+	queue =
+	    queue_open(&spool, (const char *const *)lanes.names, lanes.count, clock_now() + USEC);
 	while (queue_next(queue, &entry)) {
 		CHECK(entry.name.due > last);
 		last = entry.name.due;
@@ -171,7 +176,8 @@ TEST(unsettled_directories_are_read)
 	bucket_name_format(&bucket, hidden);
 	CHECK_INT(renameat(lane, settled, lane, hidden), 0);
 	CHECK_INT(renameat(spool.states[STATE_WAITING], "a", spool.states[STATE_WAITING],
-	    ".a~1732170240.123456.abcdefgh"), 0);
+		      ".a~1732170240.123456.abcdefgh"),
+	    0);
 	CHECK_STR(due_ids(&spool, clock_now() + USEC, ids, sizeof ids), "one");
 	spool_close(&spool);
 }
