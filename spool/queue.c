@@ -16,8 +16,9 @@
 #define OPEN_MAX 64
 /* A batch's lane without buckets goes when nothing has changed in it for so long. */
 #define LANE_IDLE (600 * USEC)
-/* No further bucket is loaded beside so many names: about 4 MB. */
-#define ITEMS_MAX 32768
+/* No further bucket is loaded beside so many names: about 1 MB, and little to list again when the cycle
+ * looks for what is new. */
+#define ITEMS_MAX 8192
 
 struct bucket {
 	size_t lane; /* which of the queue's lanes */

@@ -28,6 +28,25 @@ log_wants(enum log_level level)
 	return level <= current_level;
 }
 
+/* Characters that a terminal obeys instead of showing: C0 and C1 controls, and those that turn the
+ * direction of a line or take no place in it (U+200B, U+200E, U+200F, U+2028 to U+202E, U+2060 to
+ * U+2069, U+FEFF), with which a text may look like another. */
+static int
+is_shown(const char *text, size_t n)
+{
+	const unsigned char *c = (const unsigned char *)text;
+
+	if (n == 1)
+		return c[0] >= 0x20 && c[0] != 0x7f;
+	if (n == 2)
+		return c[0] != 0xc2 || c[1] >= 0xa0;
+	if (n == 3 && c[0] == 0xe2 && c[1] == 0x80)
+		return c[2] != 0x8b && c[2] != 0x8e && c[2] != 0x8f && (c[2] < 0xa8 || c[2] > 0xae);
+	if (n == 3 && c[0] == 0xe2 && c[1] == 0x81)
+		return c[2] < 0xa0 || c[2] > 0xa9;
+	return n == 4 || (n == 3 && memcmp(c, "\xef\xbb\xbf", 3) != 0);
+}
+
 void
 log_escape(char *dst, size_t size, const char *text, size_t len)
 {
@@ -36,9 +55,7 @@ log_escape(char *dst, size_t size, const char *text, size_t len)
 	for (size_t i = 0; i < len;) {
 		size_t n = utf8_sequence(text + i, len - i);
 		unsigned char c = (unsigned char)text[i];
-		/* C1 controls, which a terminal may obey too, are two bytes in UTF-8. */
-		int c1 = n == 2 && c == 0xc2 && (unsigned char)text[i + 1] < 0xa0;
-		int plain = (n > 1 && !c1) || (n == 1 && c >= 0x20 && c != 0x7f);
+		int plain = is_shown(text + i, n);
 		size_t need = plain ? n : 4;
 
 		if (out + need + 4 > size) {

@@ -22,7 +22,8 @@ void log_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Copies len bytes of text into dst (size > 4), with control characters and invalid UTF-8 as \xNN,
+/* Copies len bytes of text into dst (size > 4), with control characters (those that turn a line's
+ * direction or take no place too) and invalid UTF-8 as \xNN,
  * always terminated; ends with "..." where it was cut. */
 void log_escape(char *dst, size_t size, const char *text, size_t len);
 

@@ -114,6 +114,19 @@ TEST(log_escape_keeps_text_and_shows_the_rest)
 		{ "gr\xc3\xbc\xc3\x9f dich", "gr\xc3\xbc\xc3\x9f dich", 64 },
 		{ "tab\there\r\n", "tab\\x09here\\x0d\\x0a", 64 },
 		{ "\x7f\xc3(", "\\x7f\\xc3(", 64 },
+		{ "\xc2\x9b"
+		  "31m",
+		    "\\xc2\\x9b31m", 64 },
+		{ "a\xe2\x80\xae"
+		  "b",
+		    "a\\xe2\\x80\\xaeb", 64 },
+		{ "a\xe2\x81\xa6"
+		  "b",
+		    "a\\xe2\\x81\\xa6"
+		    "b",
+		    64 },
+		{ "\xef\xbb\xbf\xe2\x80\x93", "\\xef\\xbb\\xbf\xe2\x80\x93", 64 },
+		{ "\xf0\x9f\x98\x80\xe2\x82\xac", "\xf0\x9f\x98\x80\xe2\x82\xac", 64 },
 		{ "0123456789", "012...", 7 },
 	};
 	char out[64];
