@@ -1,12 +1,10 @@
 /* mailq-status: looks at the queue, and acts on messages by hand. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "base/program.h"
 #include "cmd/status.h"
 
@@ -185,14 +183,9 @@ open_spool(struct spool *spool, const char *path, const struct settings *setting
     struct err *err)
 {
 	struct spool_options how = { .allow_network_fs = settings->queue.allow_network_fs };
-	bool is_new = faccessat(AT_FDCWD, path, F_OK, 0) < 0 && errno == ENOENT;
 
-	if (spool_open(spool, path, &how, err) == 0) {
-		/* Who looks into a spool mostly expects one: perhaps the name is wrong. */
-		if (is_new)
-			log_warning("%s: there was no spool; an empty one is made", path);
+	if (spool_open(spool, path, &how, err) == 0)
 		return 0;
-	}
 	how.read_only = true;
 	/* The first failure is the one to tell. */
 	return looks ? spool_open(spool, path, &how, NULL) : -1;

@@ -238,7 +238,8 @@ class Test:
 
 
 def test_random(directory, rounds="100"):
-    """Until that many mailq-run have come to an end, or the machine has been slow for too long."""
+    """Until that many mailq-run have come to an end and a tenth as many of each kind were killed, or
+    the machine has been slow for too long."""
     rng = random.Random(f"{SEED} server")
     test = Test(directory, lambda: rng.choice([0] * 40 + [0.003, 0.05]))
     test.spool.call(["mailq-run", "-q"])
@@ -247,7 +248,12 @@ def test_random(directory, rounds="100"):
     for thread in threads:
         thread.start()
     wanted, end = int(rounds), time.monotonic() + 20 + 0.2 * int(rounds)
-    while sum(test.runs.values()) < wanted and time.monotonic() < end and not test.complaints:
+
+    def enough():
+        killed = min(counter[-signal.SIGKILL] for counter in (test.adds, test.runs))
+        return sum(test.runs.values()) >= wanted and killed >= wanted / 10
+
+    while not enough() and time.monotonic() < end and not test.complaints:
         threads[-1].join(0.1)
     test.over.set()
     for thread in threads:
