@@ -53,6 +53,8 @@ void status_put(const char *text);
 void status_field(const char *label, const char *text);
 /* An instant as RFC 3339 with microseconds; nothing where it is 0. */
 void status_json_instant(struct json_writer *w, const char *key, int64_t instant);
+/* The member "recipients": those of the envelope. */
+void status_json_recipients(struct json_writer *w, const struct record *record);
 /* Prints the line that the writer has made, and empties its buffer.  0, or EX_SOFTWARE. */
 int status_json_line(struct json_writer *w);
 /* An RFC 3339 text of a journal as an instant; 0 where it is none. */

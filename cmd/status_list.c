@@ -56,11 +56,7 @@ put_record(struct json_writer *w, const struct record *record)
 	json_member_str(w, "sender", record->sender);
 	json_member_str(w, "from", record->from);
 	json_member_str(w, "subject", record->subject);
-	json_key(w, "recipients");
-	json_begin_array(w);
-	for (size_t i = 0; i < record->recipient_count; i++)
-		json_put_str(w, record->recipients[i]);
-	json_end_array(w);
+	status_json_recipients(w, record);
 }
 
 static void

@@ -223,11 +223,7 @@ put_record(struct json_writer *w, const struct record *record)
 	json_member_str(w, "subject", record->subject);
 	json_member_str(w, "message_id", record->message_id);
 	json_member_str(w, "source", record->source);
-	json_key(w, "recipients");
-	json_begin_array(w);
-	for (size_t i = 0; i < record->recipient_count; i++)
-		json_put_str(w, record->recipients[i]);
-	json_end_array(w);
+	status_json_recipients(w, record);
 }
 
 static void

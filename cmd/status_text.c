@@ -194,3 +194,13 @@ status_outcome(const struct json *line, bool with_recipients)
 	if (with_recipients)
 		put_recipients(json_get(line, "recipients"));
 }
+
+void
+status_json_recipients(struct json_writer *w, const struct record *record)
+{
+	json_key(w, "recipients");
+	json_begin_array(w);
+	for (size_t i = 0; i < record->recipient_count; i++)
+		json_put_str(w, record->recipients[i]);
+	json_end_array(w);
+}

@@ -224,6 +224,20 @@ bucket_name_parse(const char *text, struct bucket_name *ret)
 	return 0;
 }
 
+int
+instant_parse(const char *value, int64_t *ret)
+{
+	const char *dot = strchr(value, '.');
+	uint64_t seconds, micros;
+
+	if (dot == NULL || strlen(dot + 1) != 6 ||
+	    num_u64_view(value, (size_t)(dot - value), INT64_MAX / USEC - 1, &seconds) < 0 ||
+	    num_u64_view(dot + 1, 6, USEC - 1, &micros) < 0)
+		return -1;
+	*ret = (int64_t)seconds * USEC + (int64_t)micros;
+	return 0;
+}
+
 int64_t
 bucket_start(int64_t due)
 {

@@ -62,6 +62,10 @@ int message_name_parse(const char *text, struct message_name *ret);
 void bucket_name_format(const struct bucket_name *name, char ret[BUCKET_SIZE]);
 int bucket_name_parse(const char *text, struct bucket_name *ret);
 
+/* An instant as files of the spool have it, SECONDS.MICROSECONDS with six decimals, the whole of text.
+ * -1 where it is not of this form. */
+int instant_parse(const char *text, int64_t *ret_instant);
+
 /* The start of the shared bucket that holds messages due at this instant. */
 int64_t bucket_start(int64_t due);
 

@@ -70,20 +70,6 @@ park_write(struct spool *spool, const char *account, const struct park *park, st
 	return 0;
 }
 
-static int
-parse_instant(const char *value, int64_t *ret)
-{
-	const char *dot = strchr(value, '.');
-	uint64_t seconds, micros;
-
-	if (dot == NULL || strlen(dot + 1) != 6 ||
-	    num_u64_view(value, (size_t)(dot - value), INT64_MAX / USEC - 1, &seconds) < 0 ||
-	    num_u64_view(dot + 1, 6, USEC - 1, &micros) < 0)
-		return -1;
-	*ret = (int64_t)seconds * USEC + (int64_t)micros;
-	return 0;
-}
-
 /* One line into the struct; unknown keys are left for later versions. */
 static int
 take_line(struct park *park, const char *key, const char *value)
@@ -91,9 +77,9 @@ take_line(struct park *park, const char *key, const char *value)
 	uint64_t number;
 
 	if (strcmp(key, "until") == 0)
-		return parse_instant(value, &park->until);
+		return instant_parse(value, &park->until);
 	if (strcmp(key, "since") == 0)
-		return parse_instant(value, &park->since);
+		return instant_parse(value, &park->since);
 	if (strcmp(key, "faults") == 0) {
 		if (num_u64(value, 0, UINT32_MAX, &number) < 0)
 			return -1;

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "spool/name.h"
 
 /* The fields that are one line of text each; an absent one is NULL. */
 static const struct text_field {
@@ -140,20 +141,6 @@ record_size(const char line[RECORD_FIRST_LINE], struct text_facts *ret_facts)
 	return (size_t)size;
 }
 
-static int
-parse_instant(const char *value, int64_t *ret)
-{
-	const char *dot = strchr(value, '.');
-	uint64_t seconds, micros;
-
-	if (dot == NULL || strlen(dot + 1) != 6 ||
-	    num_u64_view(value, (size_t)(dot - value), INT64_MAX / USEC - 1, &seconds) < 0 ||
-	    num_u64_view(dot + 1, 6, USEC - 1, &micros) < 0)
-		return -1;
-	*ret = (int64_t)seconds * USEC + (int64_t)micros;
-	return 0;
-}
-
 /* One "key: value" line into the record.  Unknown keys are left for later versions to read. */
 static int
 take_field(struct record *record, const char *key, char *value, struct err *err)
@@ -186,7 +173,7 @@ take_field(struct record *record, const char *key, char *value, struct err *err)
 		instant = &record->due;
 	else if (strcmp(key, "expires") == 0)
 		instant = &record->expires;
-	if (instant != NULL && parse_instant(value, instant) < 0)
+	if (instant != NULL && instant_parse(value, instant) < 0)
 		return err_set(err, EX_DATAERR, "%s: \"%s\" is not seconds with six decimals", key,
 		    value);
 	return 0;

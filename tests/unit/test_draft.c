@@ -8,26 +8,10 @@
 #include "base/fs.h"
 #include "spool/draft.h"
 #include "spool/walk.h"
+#include "spool_fixture.h"
 #include "unit.h"
 
 static char *recipient[] = { (char *)"b@example.org" };
-
-static struct spool
-fresh_spool(void)
-{
-	static int count;
-	const struct spool_options options = { .read_only = false };
-	struct spool spool;
-	struct err err = ERR_INIT;
-	char path[320];
-
-	snprintf(path, sizeof path, "%s/spool%d", unit_tmpdir(), count++);
-	if (spool_open(&spool, path, &options, &err) < 0) {
-		unit_fail(__FILE__, __LINE__, "%s", err.msg);
-		exit(2);
-	}
-	return spool;
-}
 
 static struct record
 a_record(const char *id)

@@ -7,28 +7,12 @@
 #include "spool/draft.h"
 #include "spool/recover.h"
 #include "spool/walk.h"
+#include "spool_fixture.h"
 #include "unit.h"
 
 #define TOKEN "1732170240.000001.abcdefgh"
 
 static char *recipient[] = { (char *)"b@example.org" };
-
-static struct spool
-fresh_spool(void)
-{
-	static int count;
-	const struct spool_options options = { .read_only = false };
-	struct spool spool;
-	struct err err = ERR_INIT;
-	char path[320];
-
-	snprintf(path, sizeof path, "%s/spool%d", unit_tmpdir(), count++);
-	if (spool_open(&spool, path, &options, &err) < 0) {
-		unit_fail(__FILE__, __LINE__, "%s", err.msg);
-		exit(2);
-	}
-	return spool;
-}
 
 static void
 add(struct spool *spool, const char *id)

@@ -14,24 +14,8 @@
 #include "spool/park.h"
 #include "spool/partial.h"
 #include "spool/walk.h"
+#include "spool_fixture.h"
 #include "unit.h"
-
-static struct spool
-fresh_spool(void)
-{
-	static int count;
-	const struct spool_options options = { .read_only = false };
-	struct spool spool;
-	struct err err = ERR_INIT;
-	char path[320];
-
-	snprintf(path, sizeof path, "%s/spool%d", unit_tmpdir(), count++);
-	if (spool_open(&spool, path, &options, &err) < 0) {
-		unit_fail(__FILE__, __LINE__, "%s", err.msg);
-		exit(2);
-	}
-	return spool;
-}
 
 struct wish {
 	const char *id, *account, *batch;
