@@ -114,11 +114,11 @@ plan_lanes(struct delivery *d, struct err *err)
 	if (queue_lanes(d->spool, &lanes, err) < 0)
 		return -1;
 	for (size_t i = 0; i < lanes.count; i++) {
-		char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1];
+		struct lane lane;
 
-		if (lane_parse(lanes.names[i], account, batch) < 0)
+		if (lane_parse(lanes.names[i], &lane) < 0)
 			continue;
-		if (pick_cached(d, account, last, &outlet) != NULL)
+		if (pick_cached(d, lane.account, last, &outlet) != NULL)
 			outlet_add_lane(outlet, lanes.names[i]);
 	}
 	lane_list_release(&lanes);
@@ -140,7 +140,8 @@ note_wanted(const struct place *place, void *arg)
 {
 	struct finding *finding = arg;
 	struct delivery *d = finding->d;
-	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1], id[ID_TEXT_MAX + 1];
+	char id[ID_TEXT_MAX + 1];
+	struct lane lane;
 	struct outlet *outlet;
 
 	if (name_decode(place->name.id, id) < 0)
@@ -152,9 +153,9 @@ note_wanted(const struct place *place, void *arg)
 		log_warning("%s: it is %s", id, state_text(place->state));
 		return 0;
 	}
-	if (lane_parse(place->lane, account, batch) < 0)
+	if (lane_parse(place->lane, &lane) < 0)
 		return 0;
-	outlet = pick_cached(d, account, finding->last, &finding->outlet);
+	outlet = pick_cached(d, lane.account, finding->last, &finding->outlet);
 	if (outlet == NULL)
 		return 0;
 	if (d->wanted_count == finding->room) {

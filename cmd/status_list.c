@@ -79,27 +79,27 @@ list_one(const struct place *place, void *arg)
 {
 	struct listing *listing = arg;
 	const struct status_options *options = listing->options;
-	char id[ID_TEXT_MAX + 1] = "", account[LANE_PART_MAX + 1] = "",
-			      batch[LANE_PART_MAX + 1] = "";
+	char id[ID_TEXT_MAX + 1] = "";
+	struct lane lane = { 0 };
 	struct record record = { 0 };
 	struct err err = ERR_INIT;
 	bool opened = false;
 
 	name_decode(place->name.id, id);
-	lane_parse(place->lane, account, batch);
+	lane_parse(place->lane, &lane);
 	if (options->long_list)
 		opened =
 		    message_open(place->dir, place->text, &place->name, NULL, &record, &err) == 0;
 	if (options->json) {
 		json_begin_object(&listing->w);
-		put_name(&listing->w, place, id, account, batch);
+		put_name(&listing->w, place, id, lane.account, lane.batch);
 		if (opened)
 			put_record(&listing->w, &record);
 		json_end_object(&listing->w);
 		if (status_json_line(&listing->w) != EX_OK)
 			listing->code = EX_SOFTWARE;
 	} else {
-		print_name(place, id, account, batch);
+		print_name(place, id, lane.account, lane.batch);
 		if (opened)
 			print_record(&record);
 	}

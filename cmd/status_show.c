@@ -23,7 +23,7 @@ struct found {
 	bool is_there;
 	enum state state;
 	struct message_name name;
-	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1];
+	struct lane lane;
 	char runner[TOKEN_SIZE];
 	char path[3 * NAME_SIZE]; /* from the spool's root */
 	int fd;			  /* -1 where it could not be opened */
@@ -51,7 +51,7 @@ take_place(const struct place *place, void *arg)
 	found->is_there = true;
 	found->state = place->state;
 	found->name = place->name;
-	lane_parse(place->lane, found->account, found->batch);
+	lane_parse(place->lane, &found->lane);
 	snprintf(found->runner, sizeof found->runner, "%.*s", TOKEN_SIZE - 1,
 	    place->runner != NULL ? place->runner : "");
 	if (place->runner != NULL)
@@ -111,7 +111,7 @@ explain(struct spool *spool, const struct settings *settings, const struct found
 	switch (found->state) {
 	case STATE_WAITING:
 		buf_adds(why,
-		    add_parked(spool, settings, found->account, &parked) ?
+		    add_parked(spool, settings, found->lane.account, &parked) ?
 			"it goes with the next mailq-run" :
 			"it waits for its account");
 		buf_adds(why, parked.s);
@@ -120,7 +120,7 @@ explain(struct spool *spool, const struct settings *settings, const struct found
 		buf_adds(why,
 		    found->name.attempts == 0 ? "it is to wait until it is due" :
 						"it waits for its next attempt");
-		add_parked(spool, settings, found->account, why);
+		add_parked(spool, settings, found->lane.account, why);
 		break;
 	case STATE_HELD:
 		buf_adds(why, "it is kept until \"mailq-status release\" or \"retry\"");
@@ -183,8 +183,8 @@ print_found(const struct found *found, const struct buf *why, const char *id)
 	printf(": %s\n", state_text(found->state));
 	status_field("why", why->s);
 	field_instant("due", found->name.due);
-	status_field("account", found->account);
-	status_field("batch", found->batch);
+	status_field("account", found->lane.account);
+	status_field("batch", found->lane.batch);
 	snprintf(text, sizeof text, "%d", found->name.priority);
 	status_field("priority", text);
 	snprintf(text, sizeof text, "%u", found->name.attempts);
@@ -230,9 +230,9 @@ static void
 put_found(struct json_writer *w, const struct found *found, const struct buf *why)
 {
 	json_member_str(w, "why", why->s);
-	json_member_str(w, "account", found->account);
-	if (found->batch[0] != '\0')
-		json_member_str(w, "batch", found->batch);
+	json_member_str(w, "account", found->lane.account);
+	if (found->lane.batch[0] != '\0')
+		json_member_str(w, "batch", found->lane.batch);
 	json_member_int(w, "priority", found->name.priority);
 	status_json_instant(w, "due", found->name.due);
 	json_member_int(w, "attempts", found->name.attempts);

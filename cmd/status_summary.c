@@ -79,9 +79,9 @@ print_lanes(const struct counts *counts)
 	int wide = 7;
 
 	for (size_t i = 0; i < counts->lane_count; i++) {
-		int n = (int)strlen(counts->lanes[i].account);
+		int n = (int)strlen(counts->lanes[i].lane.account);
 
-		batches = batches || counts->lanes[i].batch[0] != '\0';
+		batches = batches || counts->lanes[i].lane.batch[0] != '\0';
 		wide = n > wide ? n : wide;
 	}
 	printf("\n%-*s ", wide, "ACCOUNT");
@@ -93,13 +93,13 @@ print_lanes(const struct counts *counts)
 	for (size_t i = 0; i < counts->lane_count; i++) {
 		const struct lane_count *lane = &counts->lanes[i];
 
-		status_put(lane->account);
-		printf("%*s", wide - (int)strlen(lane->account) + 1, "");
+		status_put(lane->lane.account);
+		printf("%*s", wide - (int)strlen(lane->lane.account) + 1, "");
 		for (size_t s = 0; s < N_SHOWN; s++)
 			printf(" %9llu", (unsigned long long)lane->messages[shown[s]]);
-		if (lane->batch[0] != '\0') {
+		if (lane->lane.batch[0] != '\0') {
 			fputs("  ", stdout);
-			status_put(lane->batch);
+			status_put(lane->lane.batch);
 		}
 		putchar('\n');
 	}
@@ -157,9 +157,9 @@ static void
 put_lane(struct json_writer *w, const struct lane_count *lane)
 {
 	json_begin_object(w);
-	json_member_str(w, "account", lane->account);
-	if (lane->batch[0] != '\0')
-		json_member_str(w, "batch", lane->batch);
+	json_member_str(w, "account", lane->lane.account);
+	if (lane->lane.batch[0] != '\0')
+		json_member_str(w, "batch", lane->lane.batch);
 	put_states(w, lane->messages);
 	status_json_instant(w, "oldest_due", lane->oldest);
 	status_json_instant(w, "next_due", lane->next_due);

@@ -109,11 +109,10 @@ move_to(struct acting *acting, const struct place *place, enum state state,
     const struct message_name *name)
 {
 	struct target *target = &acting->target;
-	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1], lane[LANE_MAX + 1];
-	char text[NAME_SIZE];
+	char lane[LANE_MAX + 1], text[NAME_SIZE];
 
 	/* By its proper name, where the lane is one that is not settled. */
-	if (lane_parse(place->lane, account, batch) < 0 || lane_format(account, batch, lane) < 0)
+	if (lane_settled(place->lane, lane) < 0)
 		return -1;
 	open_target(acting, state, lane, name);
 	message_name_format(name, text);

@@ -73,7 +73,8 @@ static void
 check_place(const struct spot *spot, const char *path, const struct message_name *name,
     const struct record *record)
 {
-	char lane[LANE_MAX + 1];
+	struct lane lane;
+	const char *batch = record->batch != NULL ? record->batch : "";
 
 	if (spot->in_bucket && name->priority != spot->bucket.priority)
 		check_tell(spot->c, CHECK_FAULT, path, "stands in a bucket of priority %d",
@@ -81,11 +82,12 @@ check_place(const struct spot *spot, const char *path, const struct message_name
 	if (spot->in_bucket && name->due < spot->bucket.start)
 		check_tell(spot->c, CHECK_FAULT, path,
 		    "is due before its bucket begins, and goes out late for it");
-	if (lane_format(record->account, record->batch, lane) < 0 || strcmp(lane, spot->lane) != 0)
+	if (lane_parse(spot->lane, &lane) < 0 || strcmp(lane.account, record->account) != 0 ||
+	    strcmp(lane.batch, batch) != 0)
 		check_tell(spot->c, CHECK_FAULT, path,
 		    "its record names the account \"%s\" and the batch \"%s\"; it goes as its lane "
 		    "says",
-		    record->account, record->batch != NULL ? record->batch : "");
+		    record->account, batch);
 }
 
 static int
@@ -175,9 +177,9 @@ is_bucket(const char *name)
 static bool
 is_lane(const char *name)
 {
-	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1];
+	struct lane lane;
 
-	return lane_parse(name, account, batch) == 0;
+	return lane_parse(name, &lane) == 0;
 }
 
 /* Lists the directories below dir and tells of all else that is there.  Returns how many. */
@@ -199,11 +201,7 @@ list_right(struct checking *c, int dir, const char *path, bool (*is_right)(const
 static const char *
 proper_lane(const char *name, char ret[LANE_MAX + 1])
 {
-	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1];
-
-	if (lane_parse(name, account, batch) < 0 || lane_format(account, batch, ret) < 0)
-		return name;
-	return ret;
+	return lane_settled(name, ret) < 0 ? name : ret;
 }
 
 static void

@@ -243,7 +243,7 @@ add_lane(struct counting *c, const char *name)
 	}
 	lane = &counts->lanes[counts->lane_count];
 	memset(lane, 0, sizeof *lane);
-	if (lane_parse(name, lane->account, lane->batch) < 0)
+	if (lane_parse(name, &lane->lane) < 0)
 		return NULL;
 	counts->lane_count++;
 	return lane;
@@ -397,9 +397,11 @@ static int
 compare_lanes(const void *a, const void *b)
 {
 	const struct lane_count *x = a, *y = b;
-	int order = strcmp(x->account, y->account);
+	int order = strcmp(x->lane.account, y->lane.account);
 
-	return order != 0 ? order : strcmp(x->batch, y->batch);
+	if (order == 0)
+		order = strcmp(x->lane.batch, y->lane.batch);
+	return order != 0 ? order : strcmp(x->lane.domain, y->lane.domain);
 }
 
 /* One entry a lane, whatever the states it was met in; those without messages go; and the sums. */

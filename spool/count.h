@@ -5,8 +5,7 @@
 #include "spool/spool.h"
 
 struct lane_count {
-	char account[LANE_PART_MAX + 1];
-	char batch[LANE_PART_MAX + 1];	    /* "" for none */
+	struct lane lane;
 	uint64_t messages[STATE_COUNT + 1]; /* by state; [STATE_CLAIMED] too */
 	int64_t oldest;			    /* earliest due among waiting ones; 0: none */
 	int64_t next_due;		    /* earliest due among deferred ones; 0: none */

@@ -87,7 +87,7 @@ name_entry(struct draft *draft, struct entry *entry, const struct record *record
 	}
 	if (name_encode(record->account, LANE_PART_MAX, account) < 0)
 		return name_fault(err, "account_id", LANE_PART_MAX);
-	if (lane_format(record->account, record->batch, entry->lane) < 0)
+	if (lane_format(record->account, record->batch, NULL, entry->lane) < 0)
 		return name_fault(err, "batch_code", LANE_PART_MAX);
 	if (record->recipient_count > RECORD_RECIPIENTS_MAX)
 		return err_set(err, EX_DATAERR,

@@ -244,44 +244,82 @@ bucket_start(int64_t due)
 	return due - due % (BUCKET_SPAN * USEC);
 }
 
-int
-lane_format(const char *account, const char *batch, char *ret)
+/* Appends a part behind a comma; an empty text is an empty part. */
+static int
+add_part(const char *text, size_t max, char *ret)
 {
-	size_t n;
+	size_t n = strlen(ret);
+	size_t room = LANE_MAX - n - 1;
 
-	if (name_encode(account, LANE_PART_MAX, ret) < 0)
+	if (n >= LANE_MAX) {
+		errno = ENAMETOOLONG;
 		return -1;
-	if (batch == NULL || batch[0] == '\0')
-		return 0;
-	n = strlen(ret);
+	}
 	ret[n] = ',';
-	return name_encode(batch, LANE_PART_MAX, ret + n + 1);
+	ret[n + 1] = '\0';
+	return text[0] != '\0' ? name_encode(text, max < room ? max : room, ret + n + 1) : 0;
 }
 
 int
-lane_parse(const char *lane, char account[LANE_PART_MAX + 1], char batch[LANE_PART_MAX + 1])
+lane_format(const char *account, const char *batch, const char *domain, char *ret)
 {
-	char part[LANE_MAX + 1];
+	bool has_batch = batch != NULL && batch[0] != '\0';
+	bool has_domain = domain != NULL && domain[0] != '\0';
+
+	if (name_encode(account, LANE_PART_MAX, ret) < 0)
+		return -1;
+	if ((has_batch || has_domain) && add_part(has_batch ? batch : "", LANE_PART_MAX, ret) < 0)
+		return -1;
+	return has_domain ? add_part(domain, LANE_DOMAIN_MAX, ret) : 0;
+}
+
+static int
+take_part(const char *text, size_t max, char *ret)
+{
+	return strlen(text) > max ? -1 : name_decode(text, ret);
+}
+
+int
+lane_parse(const char *text, struct lane *ret)
+{
+	char parts[LANE_MAX + 1];
+	char *batch, *domain = NULL;
 	const char *end;
-	char *comma;
 	size_t n;
 
-	if (lane[0] == '.')
-		lane++;
-	end = strchr(lane, '~');
-	n = end != NULL ? (size_t)(end - lane) : strlen(lane);
+	if (text[0] == '.')
+		text++;
+	end = strchr(text, '~');
+	n = end != NULL ? (size_t)(end - text) : strlen(text);
 	if (n > LANE_MAX)
 		return -1;
-	memcpy(part, lane, n);
-	part[n] = '\0';
-	batch[0] = '\0';
-	comma = strchr(part, ',');
-	if (comma != NULL) {
-		*comma = '\0';
-		if (strlen(comma + 1) > LANE_PART_MAX || name_decode(comma + 1, batch) < 0)
+	memcpy(parts, text, n);
+	parts[n] = '\0';
+	ret->batch[0] = ret->domain[0] = '\0';
+	batch = strchr(parts, ',');
+	if (batch != NULL) {
+		*batch++ = '\0';
+		domain = strchr(batch, ',');
+	}
+	if (domain != NULL) {
+		*domain++ = '\0';
+		if (take_part(domain, LANE_DOMAIN_MAX, ret->domain) < 0)
 			return -1;
 	}
-	return strlen(part) > LANE_PART_MAX ? -1 : name_decode(part, account);
+	if (batch != NULL && (batch[0] != '\0' || domain == NULL) &&
+	    take_part(batch, LANE_PART_MAX, ret->batch) < 0)
+		return -1;
+	return take_part(parts, LANE_PART_MAX, ret->account);
+}
+
+int
+lane_settled(const char *text, char *ret)
+{
+	struct lane lane;
+
+	return lane_parse(text, &lane) < 0 ?
+	    -1 :
+	    lane_format(lane.account, lane.batch, lane.domain, ret);
 }
 
 int

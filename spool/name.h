@@ -5,10 +5,10 @@
  *	message   PRIORITY.SECONDS.MICROSECONDS.ATTEMPTS.OFFSET.ID
  *	          2.1732170240.123456.0.0.MSG-101
  *	bucket    PRIORITY.SECONDS[.TOKEN]		a directory of messages of one priority
- *	lane      ACCOUNT[,BATCH]			a directory of buckets
+ *	lane      ACCOUNT[,BATCH[,DOMAIN]]		a directory of buckets
  *	token     SECONDS.MICROSECONDS.RANDOM		a draft, a runner, a batch's bucket
  *
- * ID, ACCOUNT and BATCH are encoded: letters, digits and "-_@=+" stand for themselves, a dot too
+ * ID, ACCOUNT, BATCH and DOMAIN are encoded: letters, digits and "-_@=+" stand for themselves, a dot too
  * unless it comes first; every other byte is %XX.
  */
 #ifndef SPOOL_NAME_H
@@ -18,10 +18,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ID_TEXT_MAX 180	  /* bytes of an encoded id */
-#define LANE_PART_MAX 100 /* bytes of an encoded account or batch */
-#define LANE_MAX (2 * LANE_PART_MAX + 1)
-#define TOKEN_SIZE 40 /* with its terminator */
+#define ID_TEXT_MAX 180	   /* bytes of an encoded id */
+#define LANE_PART_MAX 100  /* bytes of an encoded account or batch */
+#define LANE_DOMAIN_MAX 47 /* bytes of an encoded recipient domain */
+#define LANE_MAX 213	   /* bytes; so that the unsettled form is a file's name, too */
+#define TOKEN_SIZE 40	   /* with its terminator */
 #define BUCKET_SIZE 80
 #define NAME_SIZE 256	/* NAME_MAX + 1 */
 #define BUCKET_SPAN 256 /* seconds of due time that one shared bucket spans */
@@ -69,12 +70,21 @@ int instant_parse(const char *text, int64_t *ret_instant);
 /* The start of the shared bucket that holds messages due at this instant. */
 int64_t bucket_start(int64_t due);
 
-/* "ACCOUNT" or "ACCOUNT,BATCH" of plain texts (batch may be NULL or "").  -1 with errno as
- * name_encode; ret has LANE_MAX + 1 bytes. */
-int lane_format(const char *account, const char *batch, char *ret);
-/* Splits a lane into plain texts of at most LANE_PART_MAX bytes; batch is "" where there is none.
- * A lane that is still unsettled (".LANE~TOKEN") is read as LANE. */
-int lane_parse(const char *lane, char account[LANE_PART_MAX + 1], char batch[LANE_PART_MAX + 1]);
+/* What a lane's messages have in common, as plain texts; "" where there is none. */
+struct lane {
+	char account[LANE_PART_MAX + 1];
+	char batch[LANE_PART_MAX + 1];
+	char domain[LANE_DOMAIN_MAX + 1]; /* of a recipient, when its limit made them wait */
+};
+
+/* "ACCOUNT", "ACCOUNT,BATCH", "ACCOUNT,BATCH,DOMAIN" or "ACCOUNT,,DOMAIN" of plain texts (batch and
+ * domain may be NULL or "").  -1 with errno as name_encode; ret has LANE_MAX + 1 bytes. */
+int lane_format(const char *account, const char *batch, const char *domain, char *ret);
+/* The parts of a lane.  One that is still unsettled (".LANE~TOKEN") is read as LANE.  -1 where it is
+ * not of this form. */
+int lane_parse(const char *text, struct lane *ret);
+/* The proper name of a lane, which is unsettled perhaps; ret has LANE_MAX + 1 bytes.  -1 likewise. */
+int lane_settled(const char *text, char *ret);
 
 /* The order in which messages go: priority, then due, then the place in the file. */
 int message_name_compare(const struct message_name *a, const struct message_name *b);

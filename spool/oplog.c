@@ -35,14 +35,14 @@ void
 oplog_add(struct oplog *log, enum event event, const char *name, const char *lane, int64_t due,
     const char *reason)
 {
-	char id[ID_TEXT_MAX + 1] = "", account[LANE_PART_MAX + 1] = "",
-			      batch[LANE_PART_MAX + 1] = "";
+	char id[ID_TEXT_MAX + 1] = "";
+	struct lane parts = { 0 };
 	struct journal_entry entry = { .event = event,
 		.id = id,
 		.name = name,
 		.lane = lane,
-		.account = account,
-		.batch = batch,
+		.account = parts.account,
+		.batch = parts.batch,
 		.attempt = -1,
 		.due = due,
 		.reason = reason };
@@ -50,7 +50,7 @@ oplog_add(struct oplog *log, enum event event, const char *name, const char *lan
 
 	if (message_name_parse(name, &parsed) == 0)
 		name_decode(parsed.id, id);
-	lane_parse(lane, account, batch);
+	lane_parse(lane, &parts);
 	journal_add(&log->journal, &entry);
 	log->lines++;
 }

@@ -64,9 +64,9 @@ static int
 add_lane(const char *name, unsigned char type, void *arg)
 {
 	struct add_lane *add = arg;
-	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1];
+	struct lane lane;
 
-	if ((type != DT_DIR && type != DT_UNKNOWN) || lane_parse(name, account, batch) < 0)
+	if ((type != DT_DIR && type != DT_UNKNOWN) || lane_parse(name, &lane) < 0)
 		return 0;
 	if (add->list->count == add->room) {
 		add->room = add->room > 0 ? 2 * add->room : 8;

@@ -87,10 +87,10 @@ static int
 list_lane(const char *name, unsigned char type, void *arg)
 {
 	struct wreck *wreck = arg;
-	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1];
+	struct lane lane;
 	struct lane_listing listing = { wreck, name, -1 };
 
-	if ((type != DT_DIR && type != DT_UNKNOWN) || lane_parse(name, account, batch) < 0)
+	if ((type != DT_DIR && type != DT_UNKNOWN) || lane_parse(name, &lane) < 0)
 		return 0;
 	listing.fd = fs_open_dir(wreck->dir, name);
 	if (listing.fd < 0)
@@ -162,7 +162,7 @@ settle_uncertain(struct wreck *wreck, struct remnant *remnant, const struct mess
     struct err *err)
 {
 	struct message_name name = *old;
-	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1];
+	struct lane lane;
 	struct record record = { 0 };
 	struct journal_entry entry = { .event = EVENT_UNCERTAIN,
 		.name = remnant->text,
@@ -173,10 +173,10 @@ settle_uncertain(struct wreck *wreck, struct remnant *remnant, const struct mess
 	static const char *const words[] = { "retry", "hold", "fail" };
 	char then = remnant->outcome == EVENT_UNCERTAIN ? remnant->then : 'r';
 
-	lane_parse(remnant->lane, account, batch);
+	lane_parse(remnant->lane, &lane);
 	if (remnant->outcome != EVENT_UNCERTAIN) {
 		if (wreck->policy != NULL)
-			then = wreck->policy(account, wreck->policy_arg);
+			then = wreck->policy(lane.account, wreck->policy_arg);
 		if (message_open(remnant->lane_fd, remnant->text, old, NULL, &record, NULL) == 0) {
 			entry.id = record.id;
 			entry.from = record.from;
@@ -184,8 +184,8 @@ settle_uncertain(struct wreck *wreck, struct remnant *remnant, const struct mess
 			entry.message_id = record.message_id;
 			entry.created = record.created;
 		}
-		entry.account = account;
-		entry.batch = batch;
+		entry.account = lane.account;
+		entry.batch = lane.batch;
 		entry.then = words[then == 'h' ? 1 : then == 'f' ? 2 : 0];
 		journal_add(&wreck->journal, &entry);
 		if (entry.id != NULL && then == 'f') {

@@ -58,14 +58,13 @@ make_directory(struct runner *runner, struct err *err)
 static ssize_t
 lane_index(struct runner *runner, const char *entry_lane)
 {
-	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1], lane[LANE_MAX + 1];
+	char lane[LANE_MAX + 1];
 	const char *name = entry_lane;
 	size_t slot = runner->lane_count;
 	int fd;
 
 	if (entry_lane[0] == '.') { /* a lane that is not settled: its proper name */
-		if (lane_parse(entry_lane, account, batch) < 0 ||
-		    lane_format(account, batch, lane) < 0)
+		if (lane_settled(entry_lane, lane) < 0)
 			return -1;
 		name = lane;
 	}

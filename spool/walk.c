@@ -231,13 +231,13 @@ walk_bucket(struct walk *walk, int lane, const char *bucket)
 static bool
 lane_passes(const struct walk_filter *filter, const char *lane)
 {
-	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1];
+	struct lane parts;
 
-	if (lane_parse(lane, account, batch) < 0)
+	if (lane_parse(lane, &parts) < 0)
 		return false;
-	if (filter->account != NULL && strcmp(filter->account, account) != 0)
+	if (filter->account != NULL && strcmp(filter->account, parts.account) != 0)
 		return false;
-	return filter->batch == NULL || strcmp(filter->batch, batch) == 0;
+	return filter->batch == NULL || strcmp(filter->batch, parts.batch) == 0;
 }
 
 /* A lane of a state, or of a runner, where messages stand in it without a bucket. */

@@ -205,44 +205,50 @@ TEST(bucket_name_parse_refuses)
 TEST(lanes)
 {
 	static const struct {
-		const char *account, *batch, *lane;
+		const char *account, *batch, *domain, *lane;
 	} rows[] = {
-		{ "main", NULL, "main" },
-		{ "main", "", "main" },
-		{ "main", "xmas", "main,xmas" },
-		{ "a,b", "c,d", "a%2Cb,c%2Cd" },
-		{ ".x", ".y", "%2Ex,%2Ey" },
-		{ "~", "~", "%7E,%7E" },
+		{ "main", NULL, NULL, "main" },
+		{ "main", "", "", "main" },
+		{ "main", "xmas", NULL, "main,xmas" },
+		{ "a,b", "c,d", "", "a%2Cb,c%2Cd" },
+		{ ".x", ".y", NULL, "%2Ex,%2Ey" },
+		{ "~", "~", "~", "%7E,%7E,%7E" },
+		{ "main", "xmas", "example.org", "main,xmas,example.org" },
+		{ "main", NULL, "example.org", "main,,example.org" },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		char lane[LANE_MAX + 1], account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1];
-		char unsettled[NAME_SIZE + 64];
+		char lane[LANE_MAX + 1], again[LANE_MAX + 1], unsettled[NAME_SIZE + 64];
+		struct lane parts;
 
-		CHECK_INT(lane_format(rows[i].account, rows[i].batch, lane), 0);
+		CHECK_INT(lane_format(rows[i].account, rows[i].batch, rows[i].domain, lane), 0);
 		CHECK_STR(lane, rows[i].lane);
-		CHECK_INT(lane_parse(lane, account, batch), 0);
-		CHECK_STR(account, rows[i].account);
-		CHECK_STR(batch, rows[i].batch != NULL ? rows[i].batch : "");
+		CHECK_INT(lane_parse(lane, &parts), 0);
+		CHECK_STR(parts.account, rows[i].account);
+		CHECK_STR(parts.batch, rows[i].batch != NULL ? rows[i].batch : "");
+		CHECK_STR(parts.domain, rows[i].domain != NULL ? rows[i].domain : "");
 		snprintf(unsettled, sizeof unsettled, ".%s~1.000001.abcdefgh", lane);
-		CHECK_INT(lane_parse(unsettled, account, batch), 0);
-		CHECK_STR(account, rows[i].account);
+		CHECK_INT(lane_parse(unsettled, &parts), 0);
+		CHECK_STR(parts.account, rows[i].account);
+		CHECK_INT(lane_settled(unsettled, again), 0);
+		CHECK_STR(again, lane);
 	}
 }
 
 TEST(lane_parse_refuses)
 {
-	static const char *const rows[] = { "", ".", "a,", ",b", "a,b,c", "a/b", "a b", "%2",
-		".~x" };
-	char account[LANE_PART_MAX + 1], batch[LANE_PART_MAX + 1], long_name[LANE_PART_MAX + 2];
+	static const char *const rows[] = { "", ".", "a,", ",b", "a,b,", "a,,", ",,c", "a,b,c,d",
+		"a/b", "a b", "%2", ".~x" };
+	char long_name[LANE_PART_MAX + 2];
+	struct lane lane;
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-		CHECK_ROW(rows[i], lane_parse(rows[i], account, batch) < 0);
+		CHECK_ROW(rows[i], lane_parse(rows[i], &lane) < 0);
 	memset(long_name, 'x', sizeof long_name);
 	long_name[LANE_PART_MAX + 1] = '\0';
-	CHECK(lane_parse(long_name, account, batch) < 0);
+	CHECK(lane_parse(long_name, &lane) < 0);
 	long_name[LANE_PART_MAX] = '\0';
-	CHECK_INT(lane_parse(long_name, account, batch), 0);
+	CHECK_INT(lane_parse(long_name, &lane), 0);
 }
 
 TEST(tokens_and_ids_are_unique)

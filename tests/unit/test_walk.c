@@ -194,8 +194,8 @@ TEST(counting)
 		CHECK_INT(counts.messages[STATE_DEFERRED], 2);
 		CHECK_INT(counts.messages[STATE_CLAIMED], 0);
 		CHECK_INT(counts.lane_count, 4);
-		CHECK_STR(counts.lanes[0].account, "default");
-		CHECK_STR(counts.lanes[1].batch, "xmas");
+		CHECK_STR(counts.lanes[0].lane.account, "default");
+		CHECK_STR(counts.lanes[1].lane.batch, "xmas");
 		CHECK_INT(counts.lanes[1].messages[STATE_DEFERRED], 1);
 		CHECK_INT(counts.lanes[2].messages[STATE_WAITING], 1);
 		CHECK_INT(counts.lanes[2].messages[STATE_DEFERRED], 1);
