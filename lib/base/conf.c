@@ -11,6 +11,7 @@
 
 struct load {
 	const char *file;
+	bool lenient; /* what is not known is passed over */
 	struct err *err;
 };
 
@@ -122,8 +123,8 @@ has_settings_below(const struct conf_item *schema, const char *path)
 	return false;
 }
 
-static const struct conf_item *
-find_item(const struct conf_item *schema, const char *path)
+const struct conf_item *
+conf_find(const struct conf_item *schema, const char *path)
 {
 	for (; schema->path != NULL; schema++) {
 		if (strcmp(schema->path, path) == 0)
@@ -143,11 +144,13 @@ load_setting(const struct load *load, const config_setting_t *setting, const cha
 
 	snprintf(path, sizeof path, "%s%s%s", prefix, *prefix != '\0' ? "." : "", name);
 	snprintf(where, sizeof where, "%s%s%s", shown, *shown != '\0' ? "." : "", name);
-	item = find_item(schema, path);
+	item = conf_find(schema, path);
 	if (item != NULL && item->type == CONF_GROUPS)
 		return load_groups(load, setting, where, item, target);
 	if (item != NULL)
 		return load_values(load, setting, where, item, target);
+	if (!has_settings_below(schema, path) && load->lenient)
+		return 0;
 	if (!has_settings_below(schema, path))
 		err_set(load->err, EX_CONFIG, "unknown setting");
 	else if (!config_setting_is_group(setting))
@@ -180,20 +183,68 @@ fail_syntax(const struct load *load, const config_t *config)
 	    config_error_text(config));
 }
 
+/* libconfig (1.5) takes a comment in the last line for an error where no line break ends it. */
+static int
+read_text(config_t *config, const char *text, size_t len)
+{
+	char *ended = xmalloc(len + 2);
+	int result;
+
+	memcpy(ended, text, len);
+	memcpy(ended + len, "\n", 2);
+	result = config_read_string(config, ended);
+	explicit_bzero(ended, len); /* there may be a password in it */
+	free(ended);
+	return result;
+}
+
 int
 conf_load(const char *file, const struct conf_item *schema, void *target, struct err *err)
 {
 	AUTO_BUF struct buf text = BUF_INIT(CONF_FILE_MAX);
 	AUTO(config_destroy) config_t config;
 	AUTO_FREE char *directory = NULL;
-	struct load load = { file, err };
+	struct load load = { .file = file, .err = err };
 
 	config_init(&config);
 	if (conf_scan(file, &text, err) < 0)
 		return -1;
 	directory = conf_include_path(file, ".");
 	config_set_include_dir(&config, directory);
-	if (config_read_string(&config, text.s) != CONFIG_TRUE)
+	if (read_text(&config, text.s, text.len) != CONFIG_TRUE)
 		return fail_syntax(&load, &config);
 	return load_group(&load, config_root_setting(&config), "", "", schema, target);
+}
+
+static bool
+knows(const struct conf_item *schema, const char *name)
+{
+	return conf_find(schema, name) != NULL || has_settings_below(schema, name);
+}
+
+int
+conf_parse(const char *text, size_t len, const char *place, const struct conf_target *targets,
+    size_t n, struct err *err)
+{
+	AUTO(config_destroy) config_t config;
+	struct load load = { .file = place, .lenient = true, .err = err };
+	const config_setting_t *root;
+
+	config_init(&config);
+	if (conf_scan_text(text, len, place, err) < 0)
+		return -1;
+	if (read_text(&config, text, len) != CONFIG_TRUE)
+		return fail_syntax(&load, &config);
+	root = config_root_setting(&config);
+	for (int i = 0; i < config_setting_length(root); i++) {
+		const config_setting_t *setting = config_setting_get_elem(root, (unsigned)i);
+		size_t t = 0;
+
+		while (t < n && !knows(targets[t].schema, config_setting_name(setting)))
+			t++;
+		if (t < n &&
+		    load_setting(&load, setting, "", "", targets[t].schema, targets[t].target) < 0)
+			return -1;
+	}
+	return 0;
 }

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 
 enum conf_type {
@@ -77,10 +78,33 @@ void conf_defaults(const struct conf_item *schema, void *target);
  */
 int conf_load(const char *file, const struct conf_item *schema, void *target, struct err *err);
 
+/*
+ * Reads text that is in memory in place of a file, for values that stand in several structs: each
+ * setting goes to the first target whose table knows it, and one that none knows means nothing and is
+ * passed over, in groups too.  place names the text in messages ("PLACE:LINE: setting: ..."), which
+ * never quote it: there may be a password in it.  @include is refused.  0, or -1 with err (EX_CONFIG).
+ */
+struct conf_target {
+	const struct conf_item *schema;
+	void *target;
+};
+int conf_parse(const char *text, size_t len, const char *place, const struct conf_target *targets,
+    size_t n, struct err *err);
+
+/* The item with this path; NULL where the table has none. */
+const struct conf_item *conf_find(const struct conf_item *schema, const char *path);
+
 /* Sets one setting from text as it would stand in the file (lists apart by commas), for values
  * that come from the environment; place names their source in messages.  Not for CONF_GROUPS. */
 int conf_set(const struct conf_item *schema, void *target, const char *path, const char *text,
     const char *place, struct err *err);
+
+/* Appends the value of an item as it would stand in a file.  1; 0 where it has none (NULL, unset; then
+ * nothing is appended); -1 with errno = E2BIG. */
+int conf_format(const struct conf_item *item, const void *target, struct buf *out);
+
+/* Appends a duration exactly, as num_duration reads it: "1h30m". */
+int conf_format_duration(int64_t span, struct buf *out);
 
 /* Frees what the members hold and zeroes them. */
 void conf_release(const struct conf_item *schema, void *target);

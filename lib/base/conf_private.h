@@ -24,6 +24,9 @@ int conf_store(const struct conf_item *item, void *target, const struct conf_val
  * silently or die of: NUL bytes, numbers beyond 32 bits, files to include that cannot be read. */
 int conf_scan(const char *file, struct buf *text, struct err *err);
 
+/* The same for text in memory, in which @include is refused. */
+int conf_scan_text(const char *text, size_t len, const char *place, struct err *err);
+
 /* The path of a file that @include names in file: to be freed. */
 char *conf_include_path(const char *file, const char *name);
 

@@ -20,6 +20,7 @@ struct scan {
 	const char *p;
 	unsigned line;
 	int depth;
+	bool alone; /* nothing may be included */
 	struct err *err;
 };
 
@@ -98,8 +99,9 @@ check_number(struct scan *s)
 	s->p += strspn(s->p, "L");
 	if (fits)
 		return 0;
-	return err_set(s->err, EX_CONFIG, "%s:%u: %.*s does not fit into %d bits%s", s->file,
-	    s->line, (int)(s->p - start), start, most == INT32_MAX ? 32 : 64,
+	/* Not quoted: it may be a password without its quotes. */
+	return err_set(s->err, EX_CONFIG, "%s:%u: a number that does not fit into %d bits%s",
+	    s->file, s->line, most == INT32_MAX ? 32 : 64,
 	    most == INT32_MAX ? " (expected an L behind it, or a string)" : "");
 }
 
@@ -166,6 +168,9 @@ scan_text(struct scan *s)
 		} else if (isdigit(c) || c == '-' || c == '+') {
 			if (check_number(s) < 0)
 				return -1;
+		} else if (c == '@' && s->alone) {
+			return err_set(s->err, EX_CONFIG, "%s:%u: @include is not for this file",
+			    s->file, s->line);
 		} else if (at_include(s, line_start)) {
 			if (check_include(s) < 0)
 				return -1;
@@ -174,6 +179,15 @@ scan_text(struct scan *s)
 		}
 	}
 	return 0;
+}
+
+static int
+scan_bytes(struct scan *s, const char *text, size_t len)
+{
+	if (strlen(text) != len)
+		return err_set(s->err, EX_CONFIG, "%s: a NUL byte in it: expected text", s->file);
+	s->p = text;
+	return scan_text(s);
 }
 
 static int
@@ -189,14 +203,19 @@ scan_file(const char *file, const char *main, int depth, struct buf *text, struc
 			return err_set(err, EX_CONFIG, "%s: longer than 1 MiB", file);
 		return err_sys(err, EX_NOINPUT, "%s", file);
 	}
-	if (strlen(text->s) != text->len)
-		return err_set(err, EX_CONFIG, "%s: a NUL byte in it: expected text", file);
-	s.p = text->s;
-	return scan_text(&s);
+	return scan_bytes(&s, text->s, text->len);
 }
 
 int
 conf_scan(const char *file, struct buf *text, struct err *err)
 {
 	return scan_file(file, file, 0, text, err);
+}
+
+int
+conf_scan_text(const char *text, size_t len, const char *place, struct err *err)
+{
+	struct scan s = { .file = place, .main = place, .line = 1, .alone = true, .err = err };
+
+	return scan_bytes(&s, text, len);
 }

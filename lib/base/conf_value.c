@@ -302,8 +302,11 @@ value_of_text(enum conf_type type, const char *text)
 			value =
 			    (struct conf_value){ CONF_IS_BOOL, word_index(yes, word) >= 0, NULL };
 	} else if (type == CONF_INT) {
-		if (num_u64(text, 0, INT64_MAX, &number) == 0)
-			value = (struct conf_value){ CONF_IS_INT, (int64_t)number, NULL };
+		bool negative = *text == '-';
+
+		if (num_u64(text + negative, 0, INT64_MAX, &number) == 0)
+			value = (struct conf_value){ CONF_IS_INT,
+				negative ? -(int64_t)number : (int64_t)number, NULL };
 	}
 	return value;
 }
@@ -334,12 +337,10 @@ int
 conf_set(const struct conf_item *schema, void *target, const char *path, const char *text,
     const char *place, struct err *err)
 {
-	const struct conf_item *item = schema;
+	const struct conf_item *item = conf_find(schema, path);
 	int result;
 
-	while (item->path != NULL && strcmp(item->path, path) != 0)
-		item++;
-	if (item->path == NULL || item->type == CONF_GROUPS)
+	if (item == NULL || item->type == CONF_GROUPS)
 		abort();
 	result = store_text(item, target, text, err);
 	if (result == 0 && item->check != NULL)

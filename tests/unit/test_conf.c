@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/conf.h"
+#include "base/num.h"
 
 struct element {
 	char *id;
@@ -201,12 +202,11 @@ static const struct {
 	    "x.conf:1: size: expected a size such as \"64 MiB\", found \"12 XB\"" },
 	{ "size = 10;", "x.conf:1: size: expected 1 KiB to 1 TiB, found 10 B" },
 	{ "size = 5000000000;",
-	    "x.conf:1: 5000000000 does not fit into 32 bits "
+	    "x.conf:1: a number that does not fit into 32 bits "
 	    "(expected an L behind it, or a string)" },
-	{ "size = 99999999999999999999L;",
-	    "x.conf:1: 99999999999999999999L does not fit into 64 bits" },
+	{ "size = 99999999999999999999L;", "x.conf:1: a number that does not fit into 64 bits" },
 	{ "size = 0xFFFFFFFF;",
-	    "x.conf:1: 0xFFFFFFFF does not fit into 32 bits "
+	    "x.conf:1: a number that does not fit into 32 bits "
 	    "(expected an L behind it, or a string)" },
 	{ "yes = 1;", "x.conf:1: yes: expected true or false, found a whole number" },
 	{ "text = \"01234567890\";", "x.conf:1: text: expected at most 10 bytes" },
@@ -237,7 +237,7 @@ static const struct {
 	{ "yes = true;\n@include \"inc.conf\"\n", "inc.conf:3: group.nmber: unknown setting" },
 	{ "@include \"broken.conf\"\n", "broken.conf:2: syntax error" },
 	{ "@include \"big.conf\"\n",
-	    "big.conf:1: 3000000000 does not fit into 32 bits "
+	    "big.conf:1: a number that does not fit into 32 bits "
 	    "(expected an L behind it, or a string)" },
 };
 
@@ -318,6 +318,121 @@ TEST(conf_set_takes_text)
 	CHECK_INT(t.free_words.n, 3);
 	CHECK_STR(t.free_words.v[2], "c");
 	conf_release(schema, &t);
+}
+
+struct other {
+	int64_t number;
+};
+static const struct conf_item other_schema[] = {
+	{ "beside.number", CONF_INT, CONF_AT(struct other, number), "7", 1, 9 },
+	{ 0 },
+};
+
+static int
+parse(const char *text, struct target *t, struct other *other, struct err *err)
+{
+	const struct conf_target targets[] = { { schema, t }, { other_schema, other } };
+
+	memset(t, 0, sizeof *t);
+	*err = (struct err)ERR_INIT;
+	conf_defaults(schema, t);
+	conf_defaults(other_schema, other);
+	return conf_parse(text, strlen(text), "x.conf", targets, 2, err);
+}
+
+TEST(conf_parses_text_for_several_structs)
+{
+	struct target t;
+	struct other other;
+	struct err err;
+
+	CHECK_INT(parse("group: { number = 5; nobody = { knows = [ 1 ]; }; };\n"
+			"this = \"neither\"; beside: { number = 8; more = 1; };\n"
+			"groups = ( { id = \"i\"; what = 1; } ); # no line's end",
+		      &t, &other, &err),
+	    0);
+	CHECK_STR(err.msg, "");
+	CHECK_INT(t.number, 5);
+	CHECK_INT(other.number, 8);
+	CHECK_INT(t.groups.n, 1);
+	CHECK_STR(((struct element *)t.groups.v)->id, "i");
+	conf_release(schema, &t);
+	CHECK_INT(parse("\nbeside: { number = 80; };", &t, &other, &err), -1);
+	CHECK_STR(err.msg, "x.conf:2: beside.number: expected 1 to 9, found 80");
+	conf_release(schema, &t);
+	CHECK_INT(parse("group = 5;", &t, &other, &err), -1);
+	CHECK_STR(err.msg, "x.conf:1: group: expected a group: { ... }");
+	conf_release(schema, &t);
+	CHECK_INT(parse("x = 1;\n  @include \"x.conf\"\n", &t, &other, &err), -1);
+	CHECK_STR(err.msg, "x.conf:2: @include is not for this file");
+	conf_release(schema, &t);
+}
+
+/* Each value as text, and what comes of reading it again, are the same. */
+TEST(conf_formats_what_it_reads)
+{
+	static const char text[] =
+	    "yes = false; maybe = true; group: { number = 77; span = \"1h\"; };\n"
+	    "size = 5000000000L; text = \"a\\\"\\\\b\"; path = \"/x y\"; choice = \"three\";\n"
+	    "words = [ \"z\" ]; pauses = [ \"1m30s\", \"1h\" ];\n"
+	    "groups = ( { id = \"i\"; }, { id = \"j\"; mode = \"c\"; } );";
+	static const struct {
+		const char *path, *value; /* NULL: unset */
+	} want[] = {
+		{ "yes", "false" },
+		{ "maybe", "true" },
+		{ "group.number", "77" },
+		{ "group.span", "\"1h\"" },
+		{ "group.inner.deep", "3" },
+		{ "size", "5000000000L" },
+		{ "text", "\"a\\\"\\\\b\"" },
+		{ "path", "\"/x y\"" },
+		{ "choice", "\"three\"" },
+		{ "no_choice", NULL },
+		{ "words", "[ \"z\" ]" },
+		{ "free_words", NULL },
+		{ "pauses", "[ \"1m30s\", \"1h\" ]" },
+	};
+	struct target t;
+	struct err err;
+
+	CHECK_INT(load(text, &t, &err), 0);
+	CHECK_STR(message(&err), "");
+	for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+		AUTO_BUF struct buf value = BUF_INIT(1000);
+		const struct conf_item *item = conf_find(schema, want[i].path);
+
+		CHECK_INT(conf_format(item, &t, &value), want[i].value != NULL);
+		CHECK_STR(value.s, want[i].value != NULL ? want[i].value : "");
+	}
+	conf_release(schema, &t);
+	CHECK(conf_find(schema, "group") == NULL);
+	CHECK(conf_find(schema, "group.numbe") == NULL);
+}
+
+TEST(conf_formats_durations)
+{
+	static const struct {
+		int64_t span;
+		const char *text;
+	} table[] = {
+		{ 0, "0s" },
+		{ 1000, "1ms" },
+		{ USEC, "1s" },
+		{ 90 * USEC, "1m30s" },
+		{ 86400 * USEC, "1d" },
+		{ 90061 * USEC + 5000, "1d1h1m1s5ms" },
+	};
+
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		AUTO_BUF struct buf text = BUF_INIT(100);
+		int64_t again;
+
+		CHECK_INT(conf_format_duration(table[i].span, &text), 0);
+		CHECK_STR(text.s, table[i].text);
+		CHECK_INT(num_duration(text.s, &again), 0);
+		CHECK_INT(again, table[i].span);
+	}
 }
 
 UNIT_MAIN()
