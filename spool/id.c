@@ -47,7 +47,7 @@ int
 id_take(struct spool *spool, const char *id, const char *token, const char *sibling,
     struct err *err)
 {
-	char holder[TOKEN_SIZE];
+	char holder[TOKEN_SIZE], now[TOKEN_SIZE];
 
 	for (int attempt = 0; attempt < 100; attempt++) {
 		if (make_entry(spool, id, token, sibling) == 0)
@@ -66,8 +66,10 @@ id_take(struct spool *spool, const char *id, const char *token, const char *sibl
 		 * whose taker died on the way is free again. */
 		switch (draft_recover_one(spool, holder, WAIT_FOR_COMMIT)) {
 		case 0:
-			/* Committed in between, or gone by a rollback: look again. */
-			if (id_lookup(spool, id, holder) == 1)
+			/* Committed in between, or rolled back by others.  A rollback gives the id up
+			 * before its draft goes: so it is known only if the same draft has it still,
+			 * and not if another has taken it since, which may never commit. */
+			if (id_lookup(spool, id, now) == 1 && strcmp(now, holder) == 0)
 				return 0;
 			break;
 		case -1:

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -456,6 +457,80 @@ TEST(an_id_of_a_dead_draft_is_free)
 	CHECK_STR(err.msg, "");
 	CHECK_INT(draft_result(draft, 0), DRAFT_QUEUED);
 	CHECK_INT(entries(&spool, "tmp"), 0);
+	spool_close(&spool);
+}
+
+/* Waits until a process has a file of this name open. */
+static bool
+has_open(pid_t pid, const char *name)
+{
+	int64_t until = clock_monotonic() + 30 * USEC;
+	char path[64], target[512];
+
+	while (clock_monotonic() < until) {
+		for (int fd = 0; fd < 64; fd++) {
+			ssize_t n;
+
+			snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
+			n = readlink(path, target, sizeof target - 1);
+			if (n < 0)
+				continue;
+			target[n] = '\0';
+			if (strstr(target, name) != NULL)
+				return true;
+		}
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	return false;
+}
+
+/*
+ * One adder rolls a dead draft back and takes its id, while another looks at the same dead draft.  That
+ * one must not take the id for known because of the first, which may die as well before it commits.
+ */
+TEST(an_id_taken_after_a_rollback_is_not_known_yet)
+{
+	struct spool spool = fresh_spool();
+	const char *dead = "1732170240.000000.aaaaaaaa", *next = "1732170240.000000.bbbbbbbb";
+	struct err err = ERR_INIT;
+	char holder[TOKEN_SIZE], byte = 0;
+	int status, ready[2];
+	pid_t child;
+	AUTO_FD int first = openat(spool.tmp, dead, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	AUTO_FD int second = openat(spool.tmp, next, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	/* The rollback of the dead draft is under way. */
+	CHECK_INT(fs_lock(first, 0), 0);
+	CHECK_INT(id_take(&spool, "MSG-1", dead, NULL, &err), 1);
+	CHECK_INT(pipe2(ready, O_CLOEXEC), 0);
+	child = fork();
+	if (child == 0) {
+		close(first);
+		close(second);
+		if (write(ready[1], &byte, 1) != 1)
+			_exit(2);
+		_exit(id_take(&spool, "MSG-1", "1732170240.000000.cccccccc", NULL, &err));
+	}
+	CHECK_INT(read(ready[0], &byte, 1), 1);
+	CHECK(has_open(child, dead));
+	CHECK_INT(id_forget(&spool, "MSG-1"), 0);
+	CHECK_INT(unlinkat(spool.tmp, dead, 0), 0);
+	CHECK_INT(fs_lock(second, 0), 0);
+	CHECK_INT(id_take(&spool, "MSG-1", next, NULL, &err), 1);
+	auto_close_fd(&first);
+	/* It must wait for the second one, which dies now: what it wrote has no first line, and its id
+	 * is what a recovery of a draft of many would give up. */
+	CHECK(has_open(child, next));
+	CHECK_INT(id_forget(&spool, "MSG-1"), 0);
+	CHECK_INT(unlinkat(spool.tmp, next, 0), 0);
+	auto_close_fd(&second);
+	CHECK_INT(waitpid(child, &status, 0), child);
+	close(ready[0]);
+	close(ready[1]);
+	CHECK(WIFEXITED(status));
+	CHECK_INT(WEXITSTATUS(status), 1);
+	CHECK_INT(id_lookup(&spool, "MSG-1", holder), 1);
+	CHECK_STR(holder, "1732170240.000000.cccccccc");
 	spool_close(&spool);
 }
 
