@@ -95,38 +95,66 @@ read_marker(int root, struct err *err)
 	return 1;
 }
 
-static int
-note_stranger(const char *name, unsigned char d_type, void *arg)
+struct unused {
+	bool stranger, marked;
+};
+
+static bool
+is_ours(const char *name)
 {
 	static const char *const others[] = { "count", "wake", "captured", "lost+found" };
 
-	(void)d_type;
-	(void)arg;
-	if (name[0] == '.')
-		return 0;
 	for (size_t i = 0; i < N_PLAIN; i++)
 		if (strcmp(name, plain_names[i]) == 0)
-			return 0;
+			return true;
 	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
 		if (strcmp(name, others[i]) == 0)
-			return 0;
-	return state_parse(name) < STATE_COUNT ? 0 : 1;
+			return true;
+	return name[0] == '.' || state_parse(name) < STATE_COUNT;
+}
+
+static int
+note_name(const char *name, unsigned char d_type, void *arg)
+{
+	struct unused *unused = arg;
+
+	(void)d_type;
+	if (strcmp(name, MARKER) == 0)
+		unused->marked = true;
+	else if (!is_ours(name))
+		unused->stranger = true;
+	return 0;
 }
 
 /* A directory without a marker becomes a spool where it is empty, or somebody was killed while
- * making one of it; a home, or /etc, that was named by mistake does not. */
+ * making one of it; a home, or /etc, that was named by mistake does not.  1 where the marker is there
+ * by now: somebody else has just made it. */
 static int
 check_unused(int root, struct err *err)
 {
 	AUTO_FD int listed = fs_open_dir(root, ".");
-	int found = listed < 0 ? -1 : fs_each(listed, note_stranger, NULL);
+	struct unused unused = { false, false };
 
-	if (found < 0)
+	if (listed < 0 || fs_each(listed, note_name, &unused) < 0)
 		return err_io(err, "cannot list it");
-	if (found > 0)
+	if (unused.marked)
+		return 1;
+	if (unused.stranger)
 		return err_set(err, EX_CONFIG,
 		    "it is no spool (no file \"%s\" in it), and not empty", MARKER);
 	return 0;
+}
+
+/* 1 where it is a spool, 0 where it may become one. */
+static int
+look_at(int root, struct err *err)
+{
+	int marked = read_marker(root, err), unused;
+
+	if (marked != 0)
+		return marked;
+	unused = check_unused(root, err);
+	return unused <= 0 ? unused : read_marker(root, err);
 }
 
 /*
@@ -202,9 +230,8 @@ open_checked(struct spool *spool, const struct spool_options *options, struct er
 
 	if (!options->allow_network_fs && check_file_system(spool->root, err) < 0)
 		return -1;
-	marked = read_marker(spool->root, err);
-	if (marked < 0 || (marked == 0 && check_unused(spool->root, err) < 0) ||
-	    check_owner(spool->root, options->read_only, err) < 0)
+	marked = look_at(spool->root, err);
+	if (marked < 0 || check_owner(spool->root, options->read_only, err) < 0)
 		return -1;
 	if (marked == 0) {
 		if (options->read_only)
