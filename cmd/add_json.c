@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/json_stream.h"
 #include "base/log.h"
@@ -18,6 +19,9 @@
  * messages do not wait for a thousandth. */
 #define PAUSE_MS 10
 #define WARNED_MAX 32
+/* So many faults of the syntax are told of each input, the rest is counted: what is no JSON at all is
+ * so in every line. */
+#define GARBLED_MAX 100
 
 struct input {
 	struct add_queue *q;
@@ -29,7 +33,8 @@ struct input {
 	uint64_t drafting;	  /* line of the first of those that no commit has begun with */
 	char *warned[WARNED_MAX]; /* unknown fields that were told of */
 	size_t warned_count;
-	int code; /* the exit status so far */
+	uint64_t garbled; /* elements of this input that cannot be read */
+	int code;	  /* the exit status so far */
 };
 
 /* Prints "FILE: line 7: messages[3]", then what the caller has to say. */
@@ -129,6 +134,7 @@ take_object(struct input *in, const struct json *object, struct err *err)
 	const struct add_options *o = in->options;
 	const struct record more = { .dsn_notify = o->notify, .dsn_ret = (char *)o->ret };
 	struct mail_json_options options = {
+		.now = clock_now(),
 		.default_domain = add_domain(in->q->settings),
 		.attachment_max = (size_t)in->q->settings->attachments.max_size,
 		.open_path = open_path,
@@ -155,6 +161,10 @@ take_object(struct input *in, const struct json *object, struct err *err)
 		delivery.priority = o->priority;
 	if (delivery.deferred_at == 0)
 		delivery.deferred_at = o->due;
+	if (delivery.expires_at == 0)
+		delivery.expires_at = o->expires;
+	if (delivery.max_attempts == 0)
+		delivery.max_attempts = o->max_attempts;
 	if (mail_message_complete(&message, in->q->settings->delivery.hostname, err) == 0 &&
 	    add_queue_message(in->q, &message, &delivery, &more, err) == 0)
 		return 0;
@@ -184,6 +194,14 @@ turn(struct input *in, struct err *err)
 	return 0;
 }
 
+/* Another element that cannot be read: true where it is to be told of. */
+static bool
+is_told(struct input *in)
+{
+	in->code = EX_DATAERR;
+	return ++in->garbled <= GARBLED_MAX;
+}
+
 static int
 take_element(const struct json_element *element, void *arg)
 {
@@ -195,7 +213,8 @@ take_element(const struct json_element *element, void *arg)
 	in->line = element->line;
 	in->index = element->index;
 	if (element->problem != NULL) {
-		report(in, ": ", "%s", element->problem);
+		if (is_told(in))
+			report(in, ": ", "%s", element->problem);
 		return 0;
 	}
 	if (in->pending == 0)
@@ -203,12 +222,11 @@ take_element(const struct json_element *element, void *arg)
 	if (in->drafting == 0)
 		in->drafting = in->line;
 	object = json_parse(element->text, element->len, element->line, &err);
-	if (object == NULL) {
+	if (object == NULL && is_told(in))
 		log_error("%s%s%s", in->name != NULL ? in->name : "", in->name != NULL ? ": " : "",
 		    err.msg);
-		in->code = EX_DATAERR;
+	if (object == NULL)
 		return 0;
-	}
 	result = take_object(in, object, &err);
 	if (result == 0 && add_queue_is_full(in->q))
 		result = turn(in, &err);
@@ -297,6 +315,7 @@ read_file(struct input *in, const char *name)
 	int result;
 
 	in->name = standard ? NULL : name;
+	in->garbled = 0;
 	if (!standard) {
 		opened = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 		if (opened < 0) {
@@ -308,6 +327,10 @@ read_file(struct input *in, const char *name)
 	stream = json_stream_new(max, take_element, in);
 	result = feed(in, standard ? STDIN_FILENO : opened, stream);
 	json_stream_free(stream);
+	if (in->garbled > GARBLED_MAX)
+		log_error("%s%sand %" PRIu64 " more that cannot be read",
+		    in->name != NULL ? in->name : "", in->name != NULL ? ": " : "",
+		    in->garbled - GARBLED_MAX);
 	/* Also where the input broke off: what was complete is good. */
 	if (result == 0 && commit(in, &err) < 0) {
 		in->code = err_print(&err);

@@ -167,15 +167,34 @@ take_priority(void *options, const char *arg, struct err *err)
 }
 
 static int
-take_time(void *options, const char *arg, struct err *err)
+take_instant(const char *arg, int64_t *ret, struct err *err)
 {
-	struct add_options *o = options;
-
-	if (clock_parse(arg, clock_now(), &o->due) < 0)
+	if (clock_parse(arg, clock_now(), ret) < 0)
 		return err_set(err, EX_USAGE,
 		    "\"%s\" is not a time; expected \"18:30\", \"+2h\", "
 		    "\"2026-11-21T08:00\" or Unix seconds",
 		    arg);
+	return 0;
+}
+
+static int
+take_time(void *options, const char *arg, struct err *err)
+{
+	struct add_options *o = options;
+
+	return take_instant(arg, &o->due, err);
+}
+
+static int
+take_expires(void *options, const char *arg, struct err *err)
+{
+	struct add_options *o = options;
+
+	if (take_instant(arg, &o->expires, err) < 0)
+		return -1;
+	/* 0 would be none: it is an instant that is past. */
+	if (o->expires == 0)
+		o->expires = 1;
 	return 0;
 }
 
@@ -193,7 +212,11 @@ take_time(void *options, const char *arg, struct err *err)
 	  .help = "immediate, high, medium (default), low, or 0 to 3", OPT_CALL,                 \
 	  .call = take_priority },                                                                \
 	{ .name = "at", .arg = "TIME", .help = "not before then: 18:30, +2h, 2026-11-21T08:00",  \
-	  OPT_CALL, .call = take_time }
+	  OPT_CALL, .call = take_time },                                                          \
+	{ .name = "expires", .arg = "TIME", .help = "not from then on: a failure if not sent yet", \
+	  OPT_CALL, .call = take_expires },                                                       \
+	{ .name = "max-attempts", .arg = "N", .help = "give up after so many attempts", OPT_INT, \
+	  O(max_attempts), .min = 1, .max = MAIL_ATTEMPTS_MAX }
 
 #define SENDMAIL_OPTIONS                                                                        \
 	{ .letter = 't', .help = "recipients are those in the header, too", OPT_FLAG,            \
@@ -393,6 +416,8 @@ add_options_delivery(const struct add_options *o, struct mail_delivery *ret_deli
 		.batch_code = (char *)o->batch,
 		.priority = o->priority,
 		.deferred_at = o->due,
+		.expires_at = o->expires,
+		.max_attempts = o->max_attempts,
 	};
 	return 0;
 }
@@ -418,6 +443,7 @@ add_options_name_fault(const struct add_options *o, struct err *err)
 		{ "id", "--id" },
 		{ "account_id", "--account" },
 		{ "batch_code", "--batch" },
+		{ "expires_ts", "--expires" },
 	};
 	size_t n = strcspn(err->msg, ".[:");
 	AUTO_FREE char *rest = xstrdup(err->msg + n);

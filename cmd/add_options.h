@@ -45,8 +45,10 @@ struct add_options {
 
 	/* How any of them goes out. */
 	const char *id, *account, *batch;
-	int priority; /* 0..3; -1: not given */
-	int64_t due;  /* an instant; 0: at once */
+	int priority;	      /* 0..3; -1: not given */
+	int64_t due;	      /* an instant; 0: at once */
+	int64_t expires;      /* an instant; 0: as the account says */
+	int64_t max_attempts; /* 0: as the account says */
 
 	bool ignored; /* what a flag that changes nothing is kept in */
 	const char *ignored_text;

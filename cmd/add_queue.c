@@ -40,35 +40,39 @@ add_queue_close(struct add_queue *q)
 
 /* ---- the record -------------------------------------------------------------------------------- */
 
-const struct account *
-add_account(const struct settings *settings, const char *name, struct err *err)
+int
+add_account(const struct settings *settings, const char *name, const struct account **ret,
+    struct err *err)
 {
-	const struct account *account;
 	AUTO_BUF struct buf known = BUF_INIT(400);
 
-	if (settings_resolve(settings, name, &account, 1, NULL) > 0)
-		return account;
-	for (size_t i = 0; i < settings_n_accounts(settings); i++)
-		if (buf_addf(&known, "%s%s", i > 0 ? ", " : "",
-			settings_account_at(settings, i)->id) < 0)
-			break;
-	err_set(err, EX_DATAERR, "account_id: no account \"%.100s\" (known: %s)", name, known.s);
-	return NULL;
+	*ret = NULL;
+	if (settings_resolve(settings, name, ret, 1, NULL) > 0 || name == NULL ||
+	    settings_broken(settings, name))
+		return 0;
+	settings_list_accounts(settings, &known);
+	return err_set(err, EX_DATAERR, "account_id: no account \"%.100s\" (known: %s)", name,
+	    known.s);
 }
 
 int
 add_record(const struct settings *settings, const struct mail_delivery *delivery,
     struct record *ret_record, struct err *err)
 {
+	const struct account *account;
 	struct record record = {
 		.id = delivery->id,
 		.account = delivery->account_id,
 		.batch = delivery->batch_code,
 		.priority = delivery->priority >= 0 ? delivery->priority : MAIL_PRIORITY_DEFAULT,
 		.due = delivery->deferred_at,
+		.expires = delivery->expires_at,
+		.max_attempts = delivery->max_attempts,
 	};
 
-	if (record.account != NULL && add_account(settings, record.account, err) == NULL)
+	if (mail_delivery_check(delivery, clock_now(), err) < 0)
+		return -1;
+	if (record.account != NULL && add_account(settings, record.account, &account, err) < 0)
 		return -1;
 	if (record.account == NULL)
 		record.account = (char *)"default";
@@ -193,7 +197,6 @@ add_queue_message(struct add_queue *q, const struct mail_message *message,
 	record.dsn_notify = more->dsn_notify;
 	record.dsn_ret = more->dsn_ret;
 	record.envid = more->envid;
-	record.expires = more->expires;
 	if (message->attachment_count > 0 && q->magic == NULL)
 		q->magic = mail_magic_new();
 	options.magic = q->magic;

@@ -57,13 +57,14 @@ void add_queue_open(struct add_queue *q, const struct settings *settings, struct
 /* add_queue_abandon, and frees. */
 void add_queue_close(struct add_queue *q);
 
-/* The account that a message's name stands for (NULL: the default).  NULL with EX_DATAERR where
- * there is none of this name; the message lists those that there are. */
-const struct account *
-add_account(const struct settings *settings, const char *name, struct err *err);
+/* The account that a message's name stands for (NULL: the default), in *ret: NULL there where its file
+ * in the spool is damaged or not ours to read: then its messages are queued, and wait.  0, or -1 with
+ * EX_DATAERR where there is none of this name; the message lists those that there are. */
+int add_account(const struct settings *settings, const char *name, const struct account **ret,
+    struct err *err);
 
-/* What goes into every record alike: account (checked), batch, priority, due, id.  Strings are
- * borrowed from delivery. */
+/* What goes into every record alike: account and expires (both checked), batch, priority, due,
+ * max_attempts, id.  Strings are borrowed from delivery. */
 int add_record(const struct settings *settings, const struct mail_delivery *delivery,
     struct record *ret_record, struct err *err);
 
@@ -74,8 +75,8 @@ char **add_record_recipients(struct record *record, const struct mail_addresses 
 /* A Message-ID without its brackets, as the record keeps it; to be freed.  NULL for NULL. */
 char *add_bare_id(const char *message_id);
 
-/* A message that mail_message_complete has passed.  Of record, only dsn_notify, dsn_ret and expires
- * are read. */
+/* A message that mail_message_complete has passed.  Of more, only dsn_notify, dsn_ret and envid are
+ * read. */
 int add_queue_message(struct add_queue *q, const struct mail_message *message,
     const struct mail_delivery *delivery, const struct record *more, struct err *err);
 

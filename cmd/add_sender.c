@@ -27,14 +27,33 @@ parse(const struct settings *settings, const char *text, const char *setting,
 }
 
 int
+add_sender_check(const struct settings *settings, struct err *err)
+{
+	AUTO_ADDRESS struct mail_address common = MAIL_ADDRESS_INIT;
+
+	if (settings->delivery.from != NULL &&
+	    parse(settings, settings->delivery.from, "delivery.from", &common, err) < 0)
+		return -1;
+	for (size_t i = 0; i < settings_n_accounts(settings); i++) {
+		const struct account *account = settings_account_at(settings, i);
+		AUTO_ADDRESS struct mail_address own = MAIL_ADDRESS_INIT;
+
+		if (account->from != NULL &&
+		    parse(settings, account->from, "accounts: from", &own, err) < 0)
+			return err_prefix(err, "%s", account->place);
+	}
+	return 0;
+}
+
+int
 add_sender_configured(const struct settings *settings, const char *account,
     struct mail_address *ret_address, struct err *err)
 {
-	const struct account *a = add_account(settings, account, err);
+	const struct account *a;
 
-	if (a == NULL)
+	if (add_account(settings, account, &a, err) < 0)
 		return -1;
-	if (a->from != NULL) {
+	if (a != NULL && a->from != NULL) {
 		if (parse(settings, a->from, "accounts: from", ret_address, err) < 0)
 			return -1;
 		if (a->from_name != NULL) {

@@ -9,15 +9,9 @@
 #include "base/log.h"
 #include "spool/history.h"
 
-/* How many messages are in hand for one outlet at the most: what a crash can leave uncertain after a
- * power cut, and what other runners and operators cannot touch. */
-#define WINDOW_MAX 256
-/* A window that was used up in less than this doubles; one that took longer than the other halves. */
-#define WINDOW_QUICK (100 * INT64_C(1000))
-#define WINDOW_SLOW (500 * INT64_C(1000))
-/* Outcomes wait for company so long, or until there are so many, for one sync. */
-#define SETTLE_DELAY (30 * INT64_C(1000))
+/* Outcomes that are synced without waiting for more; and how soon fewer are looked at again. */
 #define SETTLE_COUNT 192
+#define SETTLE_LOOK 30 /* milliseconds */
 /* New arrivals are looked for so often while a cycle lasts. */
 #define REPLAN_AFTER (1 * USEC)
 /* A journal is ended when it is this long, or this old while watching. */
@@ -33,6 +27,7 @@ before_dot(struct smtp_job *job, void *arg)
 	struct delivery *d = arg;
 	struct work *work = job->arg;
 
+	work->left = true;
 	journal_dot(&d->runner.journal, work->claim.text);
 	return 0;
 }
@@ -47,14 +42,6 @@ flush_dots(void *arg)
 	if (d->fatal.code == 0)
 		err_io(&d->fatal, "spool %s: cannot write the journal", d->spool->path);
 	return -1;
-}
-
-static void
-settle_later(struct delivery *d, struct work *work)
-{
-	if (d->settling.count == 0)
-		d->settle_by = clock_monotonic() + SETTLE_DELAY;
-	work_append(&d->settling, work);
 }
 
 static void
@@ -92,7 +79,6 @@ deliver_begin(struct delivery *d, const struct settings *settings, struct spool 
 	d->spool = spool;
 	d->options = *options;
 	d->stop = stop;
-	d->wanted_dir = -1;
 	d->hand_max = outlet_hand_max();
 	runner_init(&d->runner, spool, "mailq-run");
 	d->engine = smtp_engine_new(&callbacks, d, err);
@@ -103,22 +89,26 @@ deliver_begin(struct delivery *d, const struct settings *settings, struct spool 
 	return 0;
 }
 
+/* What follows for a message that a dead runner may have sent. */
 static char
-policy_of(const char *name, void *arg)
+policy_of(const char *name, unsigned int attempts, const struct record *record,
+    char reason[RECOVER_REASON], void *arg)
 {
 	struct delivery *d = arg;
 	const struct account *account;
+	struct retry_terms terms;
+	struct retry retry;
 
 	if (settings_resolve(d->settings, name, &account, 1, NULL) < 1)
 		return 'r';
-	switch (account->uncertain) {
-	case ACCOUNT_UNCERTAIN_HOLD:
-		return 'h';
-	case ACCOUNT_UNCERTAIN_FAIL:
-		return 'f';
-	default:
+	if (account->uncertain != ACCOUNT_UNCERTAIN_RETRY)
+		return account->uncertain == ACCOUNT_UNCERTAIN_HOLD ? 'h' : 'f';
+	if (record == NULL)
 		return 'r';
-	}
+	terms = work_terms(record);
+	retry = retry_next(account, &terms, attempts, clock_now(), 0);
+	snprintf(reason, RECOVER_REASON, "%s", retry.reason);
+	return retry.verdict == RETRY_LATER ? 'r' : retry.verdict == RETRY_EXPIRED ? 'e' : 'x';
 }
 
 static void
@@ -134,83 +124,6 @@ recover(struct delivery *d, struct err *err)
 			    "back, %llu uncertain",
 		    result.runners, (unsigned long long)result.completed,
 		    (unsigned long long)result.put_back, (unsigned long long)result.uncertain);
-}
-
-static bool
-limit_reached(const struct delivery *d)
-{
-	return *d->stop || d->fatal.code != 0 ||
-	    (d->options.limit > 0 && d->counts.claimed >= (uint64_t)d->options.limit);
-}
-
-/* Claims one message and prepares it.  1: in hand; 0: none left, or another was faster (more may
- * follow: *ret_more). */
-static int
-take_one(struct outlet *outlet, bool *ret_more, struct err *err)
-{
-	struct delivery *d = outlet->delivery;
-	struct queue_entry entry;
-	struct work *work;
-	int result;
-
-	*ret_more = plan_next(outlet, &entry);
-	if (!*ret_more)
-		return 0;
-	work = xcalloc(1, sizeof *work);
-	work->outlet = outlet;
-	result = runner_claim(&d->runner, &entry, &work->claim, err);
-	if (result <= 0) {
-		free(work);
-		return result;
-	}
-	d->counts.claimed++;
-	outlet->in_hand++;
-	if (work_prepare(work) != PLAN_NONE) {
-		settle_later(d, work);
-		return 1;
-	}
-	journal_offered(&d->runner.journal, work->claim.text, claim_lane(&work->claim));
-	work_append(&d->offered, work);
-	return 1;
-}
-
-/* The number to have in hand follows how quickly they went last time. */
-static void
-adjust_window(struct outlet *outlet)
-{
-	int64_t now = clock_monotonic();
-	int64_t took = now - outlet->filled;
-	const struct account *account = outlet->account;
-	size_t least = account->transport == ACCOUNT_CAPTURE ? 64 : (size_t)account->connections;
-
-	if (took < WINDOW_QUICK)
-		outlet->window *= 2;
-	else if (took > WINDOW_SLOW)
-		outlet->window /= 2;
-	if (outlet->window < least)
-		outlet->window = least;
-	if (outlet->window > WINDOW_MAX)
-		outlet->window = WINDOW_MAX;
-	outlet->filled = now;
-}
-
-static int
-fill(struct outlet *outlet, struct err *err)
-{
-	struct delivery *d = outlet->delivery;
-	bool more = true;
-
-	if (outlet->faulted || limit_reached(d) || outlet->in_hand > outlet->window / 2)
-		return 0;
-	if (d->options.ids == NULL && outlet->queue == NULL)
-		return 0;
-	if (outlet_open(outlet) < 0)
-		return 0;
-	adjust_window(outlet);
-	while (more && outlet->in_hand < outlet->window && outlet_room(d) > 0 && !limit_reached(d))
-		if (take_one(outlet, &more, err) < 0)
-			return -1;
-	return 0;
 }
 
 /* Hands what has been offered durably to its transports. */
@@ -268,8 +181,8 @@ abandon(struct delivery *d)
 }
 
 /*
- * The one place where the journal is synced: offers of messages that may then be sent, and outcomes
- * of messages that may then be moved.
+ * The one place where the journal is synced, and the limits: offers of messages that may then be sent,
+ * and outcomes of messages that may then be moved, and whose slots go back.
  */
 static void
 commit(struct delivery *d)
@@ -277,7 +190,7 @@ commit(struct delivery *d)
 	struct work_list ready = d->settling;
 
 	if (d->fatal.code == 0 && d->runner.dir >= 0 &&
-	    (runner_sync_claims(&d->runner, &d->fatal) < 0 ||
+	    (runner_sync_claims(&d->runner, &d->fatal) < 0 || limited_sync(d, &d->fatal) < 0 ||
 		journal_sync(&d->runner.journal) < 0)) {
 		if (d->fatal.code == 0)
 			err_io(&d->fatal, "spool %s: cannot sync the journal", d->spool->path);
@@ -290,6 +203,7 @@ commit(struct delivery *d)
 	d->settling = (struct work_list){ 0 };
 	send_offered(d);
 	settle_all(d, &ready);
+	limited_settle(d);
 }
 
 static bool
@@ -307,32 +221,41 @@ work_left(const struct delivery *d)
 {
 	if (d->in_flight > 0 || d->offered.count > 0 || d->settling.count > 0)
 		return true;
-	if (limit_reached(d))
+	if (fill_over(d))
 		return false;
-	if (d->options.ids != NULL) {
-		for (size_t i = 0; i < d->wanted_count; i++)
-			if (!d->wanted[i].taken && !d->wanted[i].outlet->faulted)
-				return true;
-		return d->replan;
-	}
 	for (size_t i = 0; i < d->outlet_count; i++)
-		if (d->outlets[i]->queue != NULL && !d->outlets[i]->faulted)
+		if (fill_left(d->outlets[i]))
 			return true;
 	return d->replan;
-}
-
-static int
-replan(struct delivery *d, struct err *err)
-{
-	return d->options.ids != NULL ? plan_wanted(d, err) : plan_lanes(d, err);
 }
 
 static void
 drain_pools(struct delivery *d)
 {
 	for (size_t i = 0; i < d->outlet_count; i++)
-		if (d->outlets[i]->pool != NULL)
-			smtp_pool_drain(d->outlets[i]->pool);
+		outlet_drain(d->outlets[i], true);
+}
+
+static int
+replan(struct delivery *d, struct err *err)
+{
+	if (d->options.allowed != NULL && !d->options.allowed(d->options.allowed_arg)) {
+		d->closing = true;
+		d->replan = false;
+		return 0;
+	}
+	return d->options.ids != NULL ? plan_wanted(d, err) : plan_lanes(d, err);
+}
+
+/* Milliseconds until an instant, at most max. */
+static int
+wait_until(int64_t instant, int max)
+{
+	int64_t wait = instant - clock_now();
+
+	if (wait <= 0)
+		return 0;
+	return wait / 1000 < max ? (int)((wait + 999) / 1000) : max;
 }
 
 static int
@@ -341,7 +264,7 @@ turn(struct delivery *d, struct err *err)
 	int timeout = 1000;
 	bool freed = false;
 
-	if (*d->stop || d->fatal.code != 0)
+	if (*d->stop || d->fatal.code != 0 || d->closing)
 		drain_pools(d);
 	else if (d->replan ||
 	    (d->options.ids == NULL && clock_monotonic() - d->planned > REPLAN_AFTER)) {
@@ -359,12 +282,51 @@ turn(struct delivery *d, struct err *err)
 	if (freed)
 		timeout = 0;
 	else if (d->settling.count > 0)
-		timeout = (int)(SETTLE_DELAY / 1000);
-	if (d->in_flight > 0 && smtp_engine_step(d->engine, timeout, err) < 0)
+		timeout = SETTLE_LOOK;
+	if (d->in_flight > 0 &&
+	    smtp_engine_step(d->engine, wait_until(limited_next(d), timeout), err) < 0)
 		return -1;
 	if (d->progress != NULL)
 		d->progress(d, d->progress_arg);
 	return 0;
+}
+
+/* With nothing else to do, stays for a slot that is near, in steps: what comes in meanwhile is seen. */
+static int
+stay(struct delivery *d, int64_t until, bool pause, struct err *err)
+{
+	int64_t begun = clock_monotonic();
+	int worked = smtp_engine_step(d->engine, wait_until(until, 1000), err);
+
+	if (worked < 0)
+		return -1;
+	/* Perhaps a wake: somebody has added a message. */
+	if (worked > 0 && d->options.ids == NULL)
+		d->replan = true;
+	if (!pause)
+		d->stayed += clock_monotonic() - begun;
+	return 0;
+}
+
+static int
+work_off(struct delivery *d, struct err *err)
+{
+	int result = 0;
+
+	while (result == 0) {
+		bool pause;
+		int64_t until;
+
+		if (!work_left(d)) {
+			if ((until = limited_stay(d, &pause)) == INT64_MAX)
+				break;
+			if (stay(d, until, pause, err) < 0)
+				return -1;
+		}
+		result = turn(d, err);
+	}
+	limited_leave(d);
+	return result;
 }
 
 /* Forgets what is older than it is kept, a part of it in each cycle. */
@@ -376,6 +338,8 @@ tidy(struct delivery *d, struct err *err)
 	if (d->tidied != 0 && clock_monotonic() - d->tidied < RETIRE_EVERY)
 		return 0;
 	d->tidied = clock_monotonic();
+	if (suspensions_tidy(d->spool, clock_now(), err) < 0)
+		return -1;
 	return history_retire(d->spool, before, RETIRE_MAX, err) < 0 ? -1 : 0;
 }
 
@@ -385,15 +349,20 @@ deliver_cycle(struct delivery *d, struct err *err)
 	struct err unrecovered = ERR_INIT;
 	int result = 0;
 
-	for (size_t i = 0; i < d->outlet_count; i++)
+	for (size_t i = 0; i < d->outlet_count; i++) {
+		d->outlets[i]->taken = 0;
 		if (d->outlets[i]->faulted)
 			outlet_reset(d->outlets[i]);
+	}
+	d->closing = false;
+	d->stayed = 0;
 	/* What cannot be recovered stays where it is, is told at the end, and keeps nothing waiting. */
 	recover(d, &unrecovered);
 	if (replan(d, err) < 0)
 		return -1;
-	while (result == 0 && work_left(d))
-		result = turn(d, err);
+	result = work_off(d, err);
+	if (result == 0 && d->options.ids != NULL && d->fatal.code == 0)
+		wanted_tell_left(d);
 	if (result == 0 && d->fatal.code == 0 && !*d->stop)
 		result = tidy(d, err);
 	if (result == 0 && d->fatal.code != 0) {
@@ -407,20 +376,48 @@ deliver_cycle(struct delivery *d, struct err *err)
 	return result;
 }
 
+/* As far as there are slots now. */
+static bool
+dry_slot(struct slots *slots)
+{
+	if (slots == NULL)
+		return true;
+	if (slots->full || slots->look.free == 0)
+		return false;
+	slots->look.free--;
+	return true;
+}
+
+static void
+tell_due(struct outlet *outlet,
+    void (*each)(const struct queue_entry *entry, const struct account *account, void *arg),
+    void *arg)
+{
+	struct delivery *d = outlet->delivery;
+	struct stream *stream;
+
+	while (!fill_done(outlet) && (stream = stream_peek(outlet, false)) != NULL) {
+		stream_pop(stream);
+		if (!dry_slot(stream->slots))
+			continue;
+		if (!dry_slot(outlet->slots))
+			return;
+		outlet->taken++;
+		d->counts.claimed++;
+		each(&stream->entry, outlet->account, arg);
+	}
+}
+
 int
 deliver_dry_run(struct delivery *d,
     void (*each)(const struct queue_entry *entry, const struct account *account, void *arg),
     void *arg, struct err *err)
 {
-	struct queue_entry entry;
 	int result = replan(d, err);
 
-	for (size_t i = 0; i < d->outlet_count && result == 0; i++) {
-		while (!limit_reached(d) && plan_next(d->outlets[i], &entry)) {
-			d->counts.claimed++;
-			each(&entry, d->outlets[i]->account, arg);
-		}
-	}
+	for (size_t i = 0; i < d->outlet_count && result == 0; i++)
+		if (d->outlets[i]->unknown == NULL)
+			tell_due(d->outlets[i], each, arg);
 	return result;
 }
 
@@ -464,13 +461,13 @@ deliver_end(struct delivery *d, struct err *err)
 	while (d->settling.count > 0 || d->offered.count > 0)
 		commit(d);
 	result = runner_end(&d->runner, err);
+	plan_release(d);
 	for (size_t i = 0; i < d->outlet_count; i++)
 		outlet_close(d->outlets[i]);
 	free(d->outlets);
 	for (size_t i = 0; i < d->told_count; i++)
 		free(d->told[i]);
 	free(d->told);
-	plan_release(d);
 	smtp_engine_free(d->engine);
 	return result;
 }

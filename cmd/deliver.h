@@ -12,12 +12,15 @@
 #include <signal.h>
 
 #include "base/clock.h"
+#include "cmd/slots.h"
+#include "policy/retry.h"
 #include "policy/settings.h"
 #include "smtp/pool.h"
 #include "spool/park.h"
 #include "spool/partial.h"
 #include "spool/recover.h"
 #include "spool/runner.h"
+#include "spool/suspend.h"
 
 /* An account rests no longer than this after a fault. */
 #define PARK_MAX (3600 * USEC)
@@ -31,6 +34,15 @@ struct deliver_options {
 	int64_t limit;	     /* claim at most so many messages; 0: all */
 	int64_t jobs;	     /* connections at once; 0: as configured */
 	bool now;	     /* parked accounts are tried too */
+	bool watch;	     /* cycle follows upon cycle: none waits for long */
+	/* Asked whenever the lanes are looked at, about once a second.  False: nothing more is claimed,
+	 * what is on the wire is finished, and the cycle ends.  NULL: it always may. */
+	bool (*allowed)(void *arg);
+	void *allowed_arg;
+	/* Whether there is an account of this id by now, though the settings do not know it: then its
+	 * messages wait for a run that does, and delivery.stale is set.  NULL: there is none. */
+	bool (*has_account)(const char *id, void *arg);
+	void *has_account_arg;
 };
 
 struct deliver_counts {
@@ -40,6 +52,8 @@ struct deliver_counts {
 	uint64_t parked;    /* lanes that were left, as no account for them works now */
 	uint64_t missing;   /* ids that were asked for and are not in the queue */
 	uint64_t unknown;   /* lanes of accounts that are not configured */
+	uint64_t limited;   /* accounts and domains that were at their limit */
+	uint64_t suspended; /* lanes that were left, as an operator wants them to wait */
 };
 
 /* What follows for a message once its outcome is on record. */
@@ -62,6 +76,9 @@ struct work {
 	struct smtp_job job;
 	struct smtp_recipient *recipients;
 	struct partial partial; /* settled in earlier attempts */
+	struct slots **slots;	/* one of each of these is this message's */
+	size_t slot_count;
+	bool left; /* its final dot may be out */
 	enum plan plan;
 	int64_t due; /* PLAN_DEFERRED */
 	struct work *next;
@@ -72,22 +89,40 @@ struct work_list {
 	size_t count;
 };
 
+/* Lanes of an outlet that are taken from together, in the order in which their messages go. */
+struct stream {
+	struct slots *slots; /* of the domain that they wait for; NULL: the plain lanes */
+	char **lanes;
+	size_t lane_count;
+	struct queue *queue;	  /* NULL: not looked into yet, or exhausted */
+	bool exhausted;		  /* until the next plan */
+	bool stale;		  /* something was put into its lanes since the queue was opened */
+	struct queue_entry entry; /* the next of the queue, if it has been looked at */
+	bool ahead;
+};
+
 /* An account as this run uses it. */
 struct outlet {
 	struct delivery *delivery;
 	const struct account *account;
-	char server[300];	 /* "host:port" or a path, for the journal */
+	struct account *unknown; /* it is not configured: what names it fails; ours, or NULL */
+	char server[300];	 /* "host:port" or a path, for the journal; "" for none */
 	struct smtp_pool *pool;	 /* smtp */
 	struct maildir *maildir; /* capture */
 	struct buf secret;
-	char **lanes; /* lane directories that it serves in this cycle */
-	size_t lane_count;
-	struct queue *queue; /* NULL: exhausted */
-	size_t in_hand;	     /* claimed and not settled */
-	size_t window;	     /* how many to have in hand: grows while they go quickly */
-	int64_t filled;	     /* when it was filled last (monotonic) */
-	bool faulted;	     /* in this cycle */
-	bool was_parked;     /* has an entry in parked/ to clear at the first success */
+	struct stream *streams; /* the first is that of the plain lanes */
+	size_t stream_count;
+	struct slots *slots;	     /* of its limits; NULL: it has none */
+	struct slots **domain_slots; /* as account->domains; NULL: of each that has not been met */
+	int stay;		     /* holds the lock of the one who stays for its next slot; -1 */
+	int wanted_dir;		     /* the bucket of the wanted message that comes next; -1 */
+	size_t in_hand;		     /* claimed and not settled */
+	size_t window;		     /* how many to have in hand: grows while they go quickly */
+	int64_t filled;		     /* when it was filled last (monotonic) */
+	int64_t taken;		     /* messages that were offered in this cycle */
+	bool faulted;		     /* in this cycle */
+	bool was_parked;	     /* has an entry in parked/ to clear at the first success */
+	bool drained;		     /* its pool takes nothing: it may not send at the moment */
 };
 
 /* A message that was asked for by its id. */
@@ -115,12 +150,14 @@ struct delivery {
 	size_t hand_max;	   /* messages in hand at once, of all outlets */
 	struct wanted *wanted;
 	size_t wanted_count;
-	int wanted_dir;	 /* the bucket of the one that was handed out last, or -1 */
 	int64_t planned; /* monotonic */
 	int64_t tidied;	 /* monotonic; 0: not yet */
 	char **told;	 /* unknown accounts that were warned of */
 	size_t told_count;
+	bool stale;			   /* the settings have been overtaken: load them anew */
 	bool replan;			   /* an account has failed: its lanes go to others */
+	bool closing;			   /* no longer allowed: nothing more is claimed */
+	int64_t stayed;			   /* waited for slots in this cycle, and not for a pause */
 	struct err fatal;		   /* the spool cannot be written: stop */
 	const volatile sig_atomic_t *stop; /* set by a signal: finish what is on the wire */
 	void (*progress)(const struct delivery *d, void *arg);
@@ -157,26 +194,110 @@ void outlet_close(struct outlet *outlet);
 /* Rests the account, longer each time. */
 void outlet_park(struct outlet *outlet, const char *class, const char *reason);
 void outlet_unpark(struct outlet *outlet);
-void outlet_forget_lanes(struct outlet *outlet);
-void outlet_add_lane(struct outlet *outlet, const char *lane);
+/* The outlet of an account that is not configured. */
+struct outlet *outlet_unknown(struct delivery *d, const char *name);
+/* Its pool takes nothing more, and gives back what it has not begun; or takes again. */
+void outlet_drain(struct outlet *outlet, bool drain);
 
 /* plan.c: which account serves which lane in this cycle. */
 int plan_lanes(struct delivery *d, struct err *err);
-/* The next message for this outlet; false when none is left. */
-bool plan_next(struct outlet *outlet, struct queue_entry *entry);
-/* Finds the messages of options.ids; names and counts those that are not there. */
+/* Picks outlets for lanes, one after another. */
+struct picking {
+	struct delivery *delivery;
+	struct suspensions suspensions;
+	struct lane
+	    last; /* the answer for it is remembered: neighbours are mostly of one account */
+	struct outlet *outlet;
+};
+
+/* Reads the suspensions; the pools of suspended accounts stop, others go on.  Release it. */
+int picking_begin(struct picking *picking, struct delivery *d, struct err *err);
+void picking_release(struct picking *picking);
+/* The outlet for messages of this lane, the first of its account's candidates that works; NULL: they
+ * wait. */
+struct outlet *pick(struct picking *picking, const struct lane *lane);
+
+/* plan_wanted.c: the messages that were asked for by their ids. */
+/* Finds them; names and counts those that are not there. */
 int plan_wanted(struct delivery *d, struct err *err);
+/* The next for this outlet; false when none is left. */
+bool wanted_next(struct outlet *outlet, struct queue_entry *entry);
+/* One of them stays where it is for want of a slot; and at the end, all of which that is so. */
+void wanted_tell(const char *id, const struct slots *slots);
+void wanted_tell_left(const struct delivery *d);
 void plan_release(struct delivery *d);
+
+/* stream.c: what comes next for an outlet */
+/* The stream whose entry is the next message; NULL where there is none now.  even_full: also of streams
+ * whose domain has no slot. */
+struct stream *stream_peek(struct outlet *outlet, bool even_full);
+/* The entry was taken; another process may have been faster. */
+void stream_pop(struct stream *stream);
+/* False where nothing is left that could be taken now. */
+bool stream_left(const struct outlet *outlet);
+/* True where something waits in the lanes of this domain, slot or not. */
+bool stream_waits(struct outlet *outlet, const struct slots *slots);
+/* It has plain lanes, or ids that were asked for. */
+void stream_begin(struct outlet *outlet);
+void streams_forget(struct outlet *outlet);
+/* The lane is one of this outlet's from now on. */
+void stream_add_lane(struct outlet *outlet, const char *name, const struct lane *lane);
+
+/* limited.c: limits of accounts and domains */
+/* The slots of a domain with a limit (as it stands in an address); NULL: it has none. */
+struct slots *limited_domain(struct outlet *outlet, const char *domain);
+/* Messages behind these slots can be taken now: there may be one, or what is beyond fails. */
+bool limited_passes(const struct outlet *outlet, struct slots *slots);
+/* The same where they have been found full: beyond the limit, and to be failed. */
+bool limited_rejects(const struct outlet *outlet, const struct slots *slots);
+/* They are full: tells of it, now and then. */
+void limited_tell(struct outlet *outlet, struct slots *slots);
+/* What a message that is beyond them fails with. */
+void limited_reason(const struct slots *slots, char *text, size_t size);
+/* A slot for the message itself, of the outlet's reserve, and one for each domain in it that has a
+ * limit.  NULL: it has them; else the one that is full, and it has none. */
+struct slots *limited_claim(struct work *work);
+/* Looks at the limits of all lanes that were planned. */
+void limited_look(struct delivery *d);
+/* The reserves go back; before offers, what was taken is synced; behind outcomes, slots go back. */
+void limited_spare(struct outlet *outlet);
+int limited_sync(struct delivery *d, struct err *err);
+void limited_settle(struct delivery *d);
+/* The instant of the next slot that something may wait for; INT64_MAX: none. */
+int64_t limited_next(const struct delivery *d);
+/* The same of those that this cycle stays for with nothing else to do; *ret_pause is true for an
+ * account's pause, which does not count as waiting. */
+int64_t limited_stay(struct delivery *d, bool *ret_pause);
+/* Another may stay. */
+void limited_leave(struct delivery *d);
+
+/* fill.c: claims messages */
+int fill(struct outlet *outlet, struct err *err);
+/* True if a fill could find something now. */
+bool fill_left(const struct outlet *outlet);
+/* Stopped, no longer allowed, or all claimed that may be. */
+bool fill_over(const struct delivery *d);
+/* The same of this outlet, in this cycle. */
+bool fill_done(const struct outlet *outlet);
+void settle_later(struct delivery *d, struct work *work);
 
 /* work.c: a message in hand. */
 /* Opens the claim and prepares the job.  PLAN_NONE: it can be sent; else its outcome is on record
  * already (expired, damaged) and the plan says what follows. */
 enum plan work_prepare(struct work *work);
+/* Puts it on record (unsynced) that it fails, unsent. */
+enum plan work_fail(struct work *work, enum failure why, const char *reason);
+/* Moves one that was not offered to the lane in which it waits for this domain, which is named in
+ * ret_lane.  The work is freed. */
+int work_put_aside(struct work *work, const struct account_domain *domain,
+    char ret_lane[LANE_MAX + 1], struct err *err);
 /* The journal it is recorded in, and what every line about it says. */
 struct journal *work_journal(const struct work *work);
 struct journal_entry work_entry(const struct work *work, enum event event, const char *reason);
 /* The instant from which the time of a message counts: one that was to wait has all of it from then. */
 int64_t work_expiry_base(const struct record *record);
+/* What the message says of its own retries. */
+struct retry_terms work_terms(const struct record *record);
 /* Makes the move that follows.  The work is freed. */
 int work_settle(struct work *work, struct err *err);
 void work_free(struct work *work);

@@ -41,6 +41,7 @@ capture_deliver(struct outlet *outlet, struct work_list *list)
 	}
 	while ((work = work_shift(list)) != NULL) {
 		if (add_message(outlet->maildir, work, &err) == 0) {
+			work->left = true;
 			work_append(&added, work);
 			continue;
 		}

@@ -7,7 +7,9 @@
 
 #include "base/log.h"
 #include "base/program.h"
+#include "cmd/accounts.h"
 #include "cmd/add_forms.h"
+#include "cmd/add_sender.h"
 
 /* Becomes the program of this name that stands beside this one. */
 static int
@@ -50,6 +52,7 @@ add(const struct add_options *o, const struct opt_rest *rest, enum add_form form
 {
 	AUTO_SETTINGS struct settings settings = { 0 };
 	AUTO_FREE char *path = NULL;
+	AUTO(accounts_close) struct accounts_lazy *accounts = NULL;
 	struct spool_options options = { .read_only = false };
 	struct spool spool;
 	struct add_queue q;
@@ -58,11 +61,16 @@ add(const struct add_options *o, const struct opt_rest *rest, enum add_form form
 	int code;
 
 	if (settings_load(&settings, o->common.config, &err) < 0 ||
+	    add_sender_check(&settings, &err) < 0 ||
 	    settings_spool(&settings, o->common.spool, &path, &err) < 0)
 		return err_print(&err);
 	options.allow_network_fs = settings.queue.allow_network_fs;
 	if (spool_open(&spool, path, &options, &err) < 0)
 		return err_print(&err);
+	if (accounts_open(&settings, &spool, &accounts, &err) < 0) {
+		spool_close(&spool);
+		return err_print(&err);
+	}
 	snprintf(source, sizeof source, "%s uid=%u", o->as_sendmail ? "sendmail" : "mailq-add",
 	    (unsigned int)getuid());
 	add_queue_open(&q, &settings, &spool, source, tell, (void *)o);

@@ -10,7 +10,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/program.h"
+#include "cmd/current.h"
 #include "cmd/deliver.h"
+#include "cmd/obey.h"
 
 struct run_options {
 	struct opt_common common;
@@ -38,7 +40,10 @@ take_id(void *options, const char *arg, struct err *err)
 
 static const struct opt options_table[] = {
 	OPT_COMMON,
-	{ .name = "now", .help = "try parked accounts too", .kind = OPT_FLAG, AT(now) },
+	{ .name = "now",
+	    .help = "whatever the rules say; parked accounts too",
+	    .kind = OPT_FLAG,
+	    AT(now) },
 	{ .name = "id",
 	    .arg = "ID",
 	    .help = "only this message, due or not; more may follow as operands",
@@ -108,23 +113,12 @@ catch_signals(void)
 }
 
 static void
-print_summary(const struct deliver_counts *counts, bool json)
+print_json(const struct deliver_counts *counts, const struct skipped *skipped)
 {
-	AUTO_BUF struct buf line = BUF_INIT(4096);
+	AUTO_BUF struct buf line = BUF_INIT(8192);
 	struct json_writer w = JSON_WRITER(&line);
+	char next[CLOCK_TEXT_SIZE];
 
-	if (!json) {
-		printf("sent %llu, deferred %llu, failed %llu", (unsigned long long)counts->sent,
-		    (unsigned long long)counts->deferred, (unsigned long long)counts->failed);
-		if (counts->uncertain > 0)
-			printf(", uncertain %llu", (unsigned long long)counts->uncertain);
-		if (counts->corrupt > 0)
-			printf(", damaged %llu", (unsigned long long)counts->corrupt);
-		if (counts->recovered > 0)
-			printf(", recovered %llu", (unsigned long long)counts->recovered);
-		putchar('\n');
-		return;
-	}
 	json_begin_object(&w);
 	json_member_int(&w, "sent", (int64_t)counts->sent);
 	json_member_int(&w, "deferred", (int64_t)counts->deferred);
@@ -132,8 +126,42 @@ print_summary(const struct deliver_counts *counts, bool json)
 	json_member_int(&w, "uncertain", (int64_t)counts->uncertain);
 	json_member_int(&w, "damaged", (int64_t)counts->corrupt);
 	json_member_int(&w, "recovered", (int64_t)counts->recovered);
+	if (skipped != NULL) {
+		json_member_bool(&w, "skipped", true);
+		if (skipped->next != INT64_MAX)
+			json_member_str(&w, "next", clock_iso_usec(skipped->next, next));
+		json_member_str(&w, "why", skipped->why);
+	}
 	json_end_object(&w);
 	puts(line.s);
+}
+
+static void
+print_summary(const struct deliver_counts *counts)
+{
+	printf("sent %llu, deferred %llu, failed %llu", (unsigned long long)counts->sent,
+	    (unsigned long long)counts->deferred, (unsigned long long)counts->failed);
+	if (counts->uncertain > 0)
+		printf(", uncertain %llu", (unsigned long long)counts->uncertain);
+	if (counts->corrupt > 0)
+		printf(", damaged %llu", (unsigned long long)counts->corrupt);
+	if (counts->recovered > 0)
+		printf(", recovered %llu", (unsigned long long)counts->recovered);
+	putchar('\n');
+}
+
+static void
+print_skipped(const struct skipped *skipped)
+{
+	char span[CLOCK_TEXT_SIZE], why[2 * sizeof skipped->why];
+	int64_t ahead = skipped->next - clock_now();
+
+	log_escape(why, sizeof why, skipped->why, strlen(skipped->why));
+	if (skipped->next == INT64_MAX)
+		printf("no cycle is due, and none will be: %s\n", why);
+	else
+		printf("no cycle is due for %s: %s\n", clock_span(ahead > 0 ? ahead : 0, span),
+		    why);
 }
 
 struct progress {
@@ -197,9 +225,31 @@ note_wake(int fd, void *arg)
 		*woken = true;
 }
 
-/* Cycle after cycle, at each wake and each second, until a signal. */
+/* The next of a watch, if it is due.  --now means the first: an account that refuses us is not tried
+ * each second. */
 static int
-watch(struct delivery *d, struct err *err)
+watch_cycle(struct delivery *d, struct obedience *o, struct err *err)
+{
+	bool forced = d->options.now;
+	struct skipped skipped;
+	int result;
+
+	obey_refresh(o);
+	result = obey_begin(o, forced, &skipped, err);
+	if (result <= 0)
+		return result;
+	d->options.allowed = forced ? NULL : obey_may_go_on;
+	/* With rules, it may be long until the next. */
+	d->options.watch = o->scheduler.rules.n == 0;
+	result = deliver_cycle(d, err);
+	d->options.now = false;
+	return result;
+}
+
+/* Cycle after cycle, at each wake and each second where one is due, until a signal: 0; or until the
+ * settings are others: 1. */
+static int
+watch(struct delivery *d, struct obedience *o, const struct current *current, struct err *err)
 {
 	bool woken = false;
 	AUTO_FD int events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -211,10 +261,13 @@ watch(struct delivery *d, struct err *err)
 	while (!stop_requested && result == 0) {
 		int64_t next = clock_monotonic() + USEC;
 
+		if (d->stale || current_changed(current)) {
+			result = 1;
+			break;
+		}
+
 		woken = false;
-		result = deliver_cycle(d, err);
-		/* --now means the first: an account that refuses us is not tried each second. */
-		d->options.now = false;
+		result = watch_cycle(d, o, err);
 		if (result == 0)
 			result = deliver_rotate(d, err);
 		while (!stop_requested && result == 0 && !woken && clock_monotonic() < next)
@@ -233,7 +286,8 @@ anything_happened(const struct deliver_counts *c)
 }
 
 static int
-run_delivery(struct delivery *d, const struct run_options *o, struct err *err)
+run_delivery(struct delivery *d, const struct run_options *o, struct obedience *obedience,
+    const struct current *current, struct err *err)
 {
 	struct dry_run dry_run = { o->json };
 	struct progress progress = { .terminal = isatty(STDERR_FILENO) == 1 };
@@ -245,57 +299,140 @@ run_delivery(struct delivery *d, const struct run_options *o, struct err *err)
 		d->progress = show_progress;
 		d->progress_arg = &progress;
 	}
-	result = o->watch ? watch(d, err) : deliver_cycle(d, err);
+	result = o->watch ? watch(d, obedience, current, err) : deliver_cycle(d, err);
 	if (progress.shown > 0 && progress.terminal)
 		fprintf(stderr, "\r\033[K");
 	return result;
 }
 
 static int
-run(const struct run_options *o)
+check_account(const struct settings *settings, const char *id, struct err *err)
 {
-	AUTO_SETTINGS struct settings settings = { 0 };
-	AUTO_FREE char *path = NULL;
-	struct err err = ERR_INIT, end_err = ERR_INIT;
-	struct spool_options spool_options = { 0 };
+	if (id == NULL || settings_account(settings, id) != NULL)
+		return 0;
+	return err_set(err, EX_USAGE, "--account: no account \"%s\" is configured", id);
+}
+
+/* The summary; or, where skipped is not NULL, why there was no cycle. */
+static void
+print_end(const struct run_options *o, const struct deliver_counts *counts,
+    const struct skipped *skipped)
+{
+	bool asked = log_wants(LOG_LEVEL_INFO) || isatty(STDOUT_FILENO) == 1;
+
+	if (o->dry_run || o->common.quiet)
+		return;
+	if (o->json)
+		print_json(counts, skipped);
+	else if (skipped != NULL && asked)
+		print_skipped(skipped);
+	else if (skipped == NULL && (asked || anything_happened(counts)))
+		print_summary(counts);
+}
+
+/* With these settings: begins, cycles, ends.  1: a watch goes on with others. */
+static int
+deliver(struct spool *spool, struct current *current, const struct run_options *o,
+    struct obedience *obedience, struct deliver_counts *counts, struct err *err)
+{
 	struct deliver_options options = { .ids = o->by_id ? o->ids.v : NULL,
 		.id_count = o->ids.n,
 		.account = o->account,
 		.limit = o->limit,
 		.jobs = o->jobs,
-		.now = o->now };
-	struct spool spool;
+		.now = o->now,
+		.watch = o->watch,
+		.allowed = o->now || o->by_id || o->dry_run ? NULL : obey_may_go_on,
+		.allowed_arg = obedience,
+		.has_account = current_has_account,
+		.has_account_arg = current };
+	struct err end_err = ERR_INIT;
 	struct delivery delivery;
 	int result;
 
-	if (settings_load(&settings, o->common.config, &err) < 0 ||
-	    settings_spool(&settings, o->common.spool, &path, &err) < 0)
-		return err_print(&err);
-	if (o->account != NULL && settings_account(&settings, o->account) == NULL) {
-		err_set(&err, EX_USAGE, "--account: no account \"%s\" is configured", o->account);
-		return err_print(&err);
-	}
-	spool_options.allow_network_fs = settings.queue.allow_network_fs;
-	if (spool_open(&spool, path, &spool_options, &err) < 0)
-		return err_print(&err);
-	catch_signals();
-	if (deliver_begin(&delivery, &settings, &spool, &options, &stop_requested, &err) < 0) {
-		spool_close(&spool);
-		return err_print(&err);
-	}
-	result = run_delivery(&delivery, o, &err);
-	if (deliver_end(&delivery, &end_err) < 0 && result == 0) {
-		err = end_err;
+	if (deliver_begin(&delivery, &current->settings, spool, &options, &stop_requested, err) < 0)
+		return -1;
+	delivery.counts = *counts;
+	result = run_delivery(&delivery, o, obedience, current, err);
+	if (deliver_end(&delivery, &end_err) < 0 && result >= 0) {
+		*err = end_err;
 		result = -1;
 	}
+	*counts = delivery.counts;
+	return result;
+}
+
+static int
+deliver_all(struct spool *spool, struct current *current, struct run_options *o,
+    struct obedience *obedience, struct deliver_counts *counts, struct err *err)
+{
+	int result;
+
+	catch_signals();
+	while ((result = deliver(spool, current, o, obedience, counts, err)) > 0) {
+		log_info("the configuration has changed and is read again");
+		current_refresh(current);
+		o->now = false; /* that was for the first cycle */
+	}
+	print_end(o, counts, NULL);
+	return result;
+}
+
+/* True where this run is a cycle in the sense of the rules: all but messages by name, and a look. */
+static bool
+is_cycle(const struct run_options *o)
+{
+	return !o->by_id && !o->dry_run;
+}
+
+/* 1: go on; 0: no cycle is due; -1 with err.  A watch asks for each of its cycles. */
+static int
+obey(struct obedience *obedience, const struct run_options *o, struct skipped *skipped,
+    struct err *err)
+{
+	if (!is_cycle(o))
+		return 1;
+	if (scheduler_read(&obedience->scheduler, obedience->spool, obedience->settings, err) < 0) {
+		if (!o->now)
+			return -1;
+		log_warning("%s", err->msg);
+		return 1;
+	}
+	return o->watch ? 1 : obey_begin(obedience, o->now, skipped, err);
+}
+
+static int
+run(struct run_options *o)
+{
+	AUTO_FREE char *path = NULL;
+	struct err err = ERR_INIT;
+	struct spool_options spool_options = { 0 };
+	struct spool spool;
+	AUTO(current_release)
+	struct current current = { .config = o->common.config, .spool = &spool };
+	AUTO(obey_release)
+	struct obedience obedience = { .spool = &spool, .settings = &current.settings };
+	struct deliver_counts counts = { 0 };
+	struct skipped skipped;
+	int result = -1;
+
+	if (settings_load(&current.settings, o->common.config, &err) < 0 ||
+	    settings_spool(&current.settings, o->common.spool, &path, &err) < 0)
+		return err_print(&err);
+	spool_options.allow_network_fs = current.settings.queue.allow_network_fs;
+	if (spool_open(&spool, path, &spool_options, &err) < 0)
+		return err_print(&err);
+	if (current_begin(&current, &err) == 0 &&
+	    check_account(&current.settings, o->account, &err) == 0)
+		result = obey(&obedience, o, &skipped, &err);
+	if (result == 0)
+		print_end(o, &counts, &skipped);
+	else if (result > 0)
+		result = deliver_all(&spool, &current, o, &obedience, &counts, &err);
 	spool_close(&spool);
-	if (!o->dry_run && !o->common.quiet &&
-	    (o->json || log_wants(LOG_LEVEL_INFO) || isatty(STDOUT_FILENO) ||
-		anything_happened(&delivery.counts)))
-		print_summary(&delivery.counts, o->json);
 	if (result < 0)
 		return err_print(&err);
-	return delivery.counts.missing > 0 ? EX_NOINPUT : EX_OK;
+	return counts.missing > 0 ? EX_NOINPUT : EX_OK;
 }
 
 int

@@ -1,11 +1,14 @@
 /* mailq-status: looks at the queue, and acts on messages by hand. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/program.h"
+#include "cmd/accounts.h"
 #include "cmd/status.h"
 
 #define FILTERED "list hold release retry delete"
@@ -64,6 +67,12 @@ static const struct opt options_table[] = {
 	    .kind = OPT_FLAG,
 	    S(all),
 	    .only = ACTS },
+	{ .name = "reason",
+	    .arg = "TEXT",
+	    .help = "why, for those who wonder: kept in the history",
+	    .kind = OPT_STRING,
+	    S(reason),
+	    .only = ACTS },
 	{ 'j', "json", NULL, "print JSON, one value a line", OPT_FLAG, S(json) },
 	{ 'w', "watch", NULL, "show the queue at a glance again each second", OPT_FLAG, S(watch) },
 };
@@ -94,7 +103,7 @@ static const struct opt_program program = {
 
 /* Until it is interrupted, or nobody reads any more. */
 static int
-watch(struct spool *spool, const struct status_options *options)
+watch(struct spool *spool, const struct status_options *options, const struct settings *settings)
 {
 	static const char home_and_clear[] = "\033[H\033[2J";
 	bool terminal = isatty(STDOUT_FILENO) == 1;
@@ -103,7 +112,7 @@ watch(struct spool *spool, const struct status_options *options)
 	for (;;) {
 		if (terminal && !options->json)
 			fputs(home_and_clear, stdout);
-		code = status_summary(spool, options);
+		code = status_summary(spool, options, settings);
 		if (code != EX_OK || fflush(stdout) != 0)
 			return code;
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){ .tv_sec = 1 }, NULL);
@@ -160,7 +169,8 @@ dispatch(struct spool *spool, const struct status_options *options, const struct
 	const char *command = rest->command;
 
 	if (command == NULL)
-		return options->watch ? watch(spool, options) : status_summary(spool, options);
+		return options->watch ? watch(spool, options, settings) :
+					status_summary(spool, options, settings);
 	if (strcmp(command, "list") == 0)
 		return status_list(spool, options);
 	if (strcmp(command, "show") == 0)
@@ -170,7 +180,7 @@ dispatch(struct spool *spool, const struct status_options *options, const struct
 	if (strcmp(command, "log") == 0)
 		return status_log(spool, options, rest->argc > 0 ? rest->argv[0] : NULL);
 	if (strcmp(command, "check") == 0)
-		return status_check(spool, options);
+		return status_check(spool, options, settings);
 	return status_act(spool, options, command, rest->argv, rest->argc);
 }
 
@@ -183,9 +193,16 @@ open_spool(struct spool *spool, const char *path, const struct settings *setting
     struct err *err)
 {
 	struct spool_options how = { .allow_network_fs = settings->queue.allow_network_fs };
+	bool is_new = faccessat(AT_FDCWD, path, F_OK, 0) < 0 && errno == ENOENT;
 
-	if (spool_open(spool, path, &how, err) == 0)
+	if (spool_open(spool, path, &how, err) == 0) {
+		/* Who looks into a spool by hand expects one mostly: perhaps the name is wrong. */
+		if (is_new && isatty(STDERR_FILENO) == 1)
+			log_warning("%s: there was no spool; an empty one is made", path);
+		else if (is_new)
+			log_info("%s: an empty spool is made", path);
 		return 0;
+	}
 	how.read_only = true;
 	/* The first failure is the one to tell. */
 	return looks ? spool_open(spool, path, &how, NULL) : -1;
@@ -207,6 +224,9 @@ run(const struct status_options *options, const struct opt_rest *rest)
 	    settings_spool(&settings, options->common.spool, &path, &err) < 0 ||
 	    open_spool(&spool, path, &settings, looks, &err) < 0)
 		return err_print(&err);
+	/* What does not fit together is no reason to look at nothing. */
+	if (accounts_load(&settings, &spool, &err) < 0)
+		log_warning("%s", err.msg);
 	code = dispatch(&spool, options, &settings, rest);
 	spool_close(&spool);
 	return code;

@@ -101,19 +101,31 @@ explain(const struct work *work, const struct tally *t, char *text, size_t size)
 		snprintf(text, size, "%s", line);
 }
 
+struct retry_terms
+work_terms(const struct record *record)
+{
+	return (struct retry_terms){ .since = work_expiry_base(record),
+		.expires = record->expires,
+		.max_attempts = record->max_attempts };
+}
+
 static struct retry
 next_attempt(const struct work *work)
 {
-	const struct record *record = &work->claim.record;
-	struct account account = *work->outlet->account;
+	struct retry_terms terms = work_terms(&work->claim.record);
 	uint32_t random = 0;
 
 	if (getrandom(&random, sizeof random, 0) < 0)
 		random = (uint32_t)clock_now();
-	if (record->expires > 0)
-		account.expires = record->expires - work_expiry_base(record);
-	return retry_next(&account, work->claim.name.attempts + 1, work_expiry_base(record),
-	    clock_now(), random);
+	return retry_next(work->outlet->account, &terms, work->claim.name.attempts + 1, clock_now(),
+	    random);
+}
+
+/* Why a message of which somebody was put off will not be tried again. */
+static const char *
+given_up_class(const struct retry *retry)
+{
+	return failure_text(retry->verdict == RETRY_EXPIRED ? FAILURE_EXPIRED : FAILURE_EXHAUSTED);
 }
 
 /* The list of settled recipients, before the outcome goes on record.  A message that failed keeps
@@ -145,25 +157,34 @@ conclude_uncertain(struct work *work, const char *reason)
 	struct journal_entry entry = work_entry(work, EVENT_UNCERTAIN, reason);
 	struct retry retry = next_attempt(work);
 	int policy = work->outlet->account->uncertain;
+	char given_up[1400];
 
 	work->outlet->delivery->counts.uncertain++;
-	entry.then = policy == ACCOUNT_UNCERTAIN_HOLD ? "hold" :
-	    policy == ACCOUNT_UNCERTAIN_FAIL	      ? "fail" :
-							"retry";
+	/* What is on record here is what a recovery would do: it must not try again what is given up. */
+	entry.then = policy == ACCOUNT_UNCERTAIN_HOLD			     ? "hold" :
+	    policy == ACCOUNT_UNCERTAIN_FAIL || retry.verdict != RETRY_LATER ? "fail" :
+									       "retry";
 	journal_add(work_journal(work), &entry);
+	entry.then = NULL;
 	if (policy == ACCOUNT_UNCERTAIN_HOLD) {
 		work->plan = PLAN_UNCERTAIN;
 		return;
 	}
-	entry.then = NULL;
 	if (policy == ACCOUNT_UNCERTAIN_RETRY && retry.verdict == RETRY_LATER) {
 		entry.event = EVENT_DEFERRED;
 		entry.due = work->due = retry.due;
 		work->plan = PLAN_DEFERRED;
-	} else {
-		entry.event = EVENT_FAILED;
-		work->plan = PLAN_FAILED;
+		journal_add(work_journal(work), &entry);
+		return;
 	}
+	entry.event = EVENT_FAILED;
+	entry.class = failure_text(FAILURE_UNCERTAIN);
+	if (policy == ACCOUNT_UNCERTAIN_RETRY) {
+		entry.class = given_up_class(&retry);
+		snprintf(given_up, sizeof given_up, "%s; last: %s", retry.reason, reason);
+		entry.reason = given_up;
+	}
+	work->plan = PLAN_FAILED;
 	journal_add(work_journal(work), &entry);
 }
 
@@ -211,6 +232,8 @@ conclude_attempt(struct work *work)
 		snprintf(given_up, sizeof given_up, "%s%s%s", t.deferred > 0 ? retry.reason : "",
 		    t.deferred > 0 ? "; last: " : "", reason);
 		entry.event = EVENT_FAILED;
+		entry.class =
+		    t.deferred > 0 ? given_up_class(&retry) : failure_text(FAILURE_REFUSED);
 		entry.reason = given_up;
 		work->plan = PLAN_FAILED;
 		counts->failed++;
@@ -236,7 +259,8 @@ work_conclude(struct work *work)
 		work->plan = PLAN_PUT_BACK;
 		break;
 	case SMTP_UNSENT:
-		if (*work->outlet->delivery->stop || work->outlet->faulted) {
+		if (work->outlet->drained || work->outlet->faulted ||
+		    *work->outlet->delivery->stop) {
 			work->plan = PLAN_PUT_BACK;
 			break;
 		}

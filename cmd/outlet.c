@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "capture/maildir.h"
+#include "cmd/account_params.h"
 #include "cmd/deliver.h"
 
 #define PARK_FIRST (60 * USEC)
@@ -33,6 +34,21 @@ outlet_room(const struct delivery *d)
 	return sum < d->hand_max ? d->hand_max - sum : 0;
 }
 
+static struct outlet *
+add_outlet(struct delivery *d, const struct account *account)
+{
+	struct outlet *outlet = xcalloc(1, sizeof *outlet);
+
+	outlet->delivery = d;
+	outlet->account = account;
+	outlet->window = 1;
+	outlet->stay = outlet->wanted_dir = -1;
+	buf_init(&outlet->secret, 64 * 1024);
+	d->outlets = xreallocarray(d->outlets, d->outlet_count + 1, sizeof *d->outlets);
+	d->outlets[d->outlet_count++] = outlet;
+	return outlet;
+}
+
 struct outlet *
 outlet_get(struct delivery *d, const struct account *account)
 {
@@ -41,46 +57,25 @@ outlet_get(struct delivery *d, const struct account *account)
 	for (size_t i = 0; i < d->outlet_count; i++)
 		if (d->outlets[i]->account == account)
 			return d->outlets[i];
-	outlet = xcalloc(1, sizeof *outlet);
-	outlet->delivery = d;
-	outlet->account = account;
-	outlet->window = 1;
-	buf_init(&outlet->secret, 64 * 1024);
-	d->outlets = xreallocarray(d->outlets, d->outlet_count + 1, sizeof *d->outlets);
-	d->outlets[d->outlet_count++] = outlet;
+	outlet = add_outlet(d, account);
+	outlet->slots = slots_new(d->spool, account, NULL);
 	return outlet;
 }
 
-static enum smtp_tls
-tls_of(const struct account *account)
+struct outlet *
+outlet_unknown(struct delivery *d, const char *name)
 {
-	switch (account->tls) {
-	case ACCOUNT_TLS_IMPLICIT:
-		return SMTP_TLS_IMPLICIT;
-	case ACCOUNT_STARTTLS_REQUIRED:
-		return SMTP_TLS_REQUIRED;
-	case ACCOUNT_STARTTLS_TRY:
-		return SMTP_TLS_TRY;
-	default:
-		return SMTP_TLS_NONE;
-	}
-}
+	struct account *account;
+	struct outlet *outlet;
 
-static enum smtp_auth
-auth_of(const struct account *account)
-{
-	switch (account->auth) {
-	case ACCOUNT_AUTH_PLAIN:
-		return SMTP_AUTH_PLAIN;
-	case ACCOUNT_AUTH_LOGIN:
-		return SMTP_AUTH_LOGIN;
-	case ACCOUNT_AUTH_XOAUTH2:
-		return SMTP_AUTH_XOAUTH2;
-	case ACCOUNT_AUTH_OAUTHBEARER:
-		return SMTP_AUTH_OAUTHBEARER;
-	default:
-		return SMTP_AUTH_AUTO;
-	}
+	for (size_t i = 0; i < d->outlet_count; i++)
+		if (d->outlets[i]->unknown != NULL && strcmp(d->outlets[i]->account->id, name) == 0)
+			return d->outlets[i];
+	account = xcalloc(1, sizeof *account);
+	account->id = xstrdup(name);
+	outlet = add_outlet(d, account);
+	outlet->unknown = account;
+	return outlet;
 }
 
 static void
@@ -88,32 +83,7 @@ open_pool(struct outlet *outlet)
 {
 	const struct account *account = outlet->account;
 	const struct delivery *d = outlet->delivery;
-	bool token =
-	    account->auth == ACCOUNT_AUTH_XOAUTH2 || account->auth == ACCOUNT_AUTH_OAUTHBEARER;
-	struct smtp_params params = {
-		.host = account->host,
-		.port = (uint16_t)account->port,
-		.tls = tls_of(account),
-		.no_verify = !account->tls_verify,
-		.ca_file = account->ca_file,
-		.ca_dir = account->ca_dir,
-		.cert_file = account->client_cert,
-		.key_file = account->client_key,
-		.user = account->user,
-		.password = account->user != NULL && !token ? outlet->secret.s : NULL,
-		.bearer = account->user != NULL && token ? outlet->secret.s : NULL,
-		.auth = auth_of(account),
-		.auth_without_tls = account->allow_plaintext_auth,
-		.force_8bit = account->force_8bit,
-		.pipeline_messages = account->pipeline_messages,
-		.ehlo_name = d->settings->delivery.hostname,
-		.timeouts = { .connect = account->timeouts.connect,
-		    .greeting = account->timeouts.greeting,
-		    .command = account->timeouts.command,
-		    .data_start = account->timeouts.data,
-		    .data_block = account->timeouts.body,
-		    .data_end = account->timeouts.dot },
-	};
+	struct smtp_params params;
 	struct smtp_limits limits = {
 		.connections = (unsigned int)account->connections,
 		.messages = (unsigned int)account->messages_per_connection,
@@ -121,6 +91,7 @@ open_pool(struct outlet *outlet)
 		.ahead = JOBS_AHEAD,
 	};
 
+	account_params(account, d->settings, outlet->secret.s, &params);
 	outlet->pool = smtp_pool_new(d->engine, &params, &limits, outlet);
 }
 
@@ -164,22 +135,43 @@ outlet_open(struct outlet *outlet)
 void
 outlet_reset(struct outlet *outlet)
 {
-	queue_close(&outlet->queue);
+	streams_forget(outlet);
 	if (outlet->pool != NULL)
 		smtp_pool_free(outlet->pool);
 	outlet->pool = NULL;
 	maildir_free(outlet->maildir);
 	outlet->maildir = NULL;
 	account_secret_wipe(&outlet->secret);
-	outlet->faulted = false;
+	outlet->faulted = outlet->drained = false;
+}
+
+void
+outlet_drain(struct outlet *outlet, bool drain)
+{
+	if (outlet->drained == drain)
+		return;
+	outlet->drained = drain;
+	if (outlet->pool == NULL)
+		return;
+	if (drain)
+		smtp_pool_drain(outlet->pool);
+	else if (!outlet->faulted)
+		smtp_pool_resume(outlet->pool);
 }
 
 void
 outlet_close(struct outlet *outlet)
 {
 	outlet_reset(outlet);
-	outlet_forget_lanes(outlet);
-	free(outlet->lanes);
+	slots_free(&outlet->slots);
+	for (size_t i = 0; outlet->domain_slots != NULL && i < outlet->account->domains.n; i++)
+		slots_free(&outlet->domain_slots[i]);
+	free(outlet->domain_slots);
+	auto_close_fd(&outlet->stay);
+	auto_close_fd(&outlet->wanted_dir);
+	if (outlet->unknown != NULL)
+		free(outlet->unknown->id);
+	free(outlet->unknown);
 	free(outlet);
 }
 
@@ -205,7 +197,8 @@ outlet_park(struct outlet *outlet, const char *class, const char *reason)
 	if (park_write(d->spool, outlet->account->id, &park, &err) < 0)
 		log_warning("%s", err.msg);
 	if (d->runner.dir >= 0)
-		journal_parked(&d->runner.journal, outlet->account->id, park.until, reason);
+		journal_policy(&d->runner.journal, EVENT_PARKED, outlet->account->id, NULL,
+		    park.until, reason);
 }
 
 void
@@ -220,19 +213,4 @@ outlet_unpark(struct outlet *outlet)
 		log_warning("%s", err.msg);
 	else
 		log_info("account %s: works again", outlet->account->id);
-}
-
-void
-outlet_forget_lanes(struct outlet *outlet)
-{
-	for (size_t i = 0; i < outlet->lane_count; i++)
-		free(outlet->lanes[i]);
-	outlet->lane_count = 0;
-}
-
-void
-outlet_add_lane(struct outlet *outlet, const char *lane)
-{
-	outlet->lanes = xreallocarray(outlet->lanes, outlet->lane_count + 1, sizeof(char *));
-	outlet->lanes[outlet->lane_count++] = xstrdup(lane);
 }

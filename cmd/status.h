@@ -1,4 +1,4 @@
-/* What the files of mailq-status share. */
+/* What the files of mailq-status share, and what others show instants and suspensions with. */
 #ifndef CMD_STATUS_H
 #define CMD_STATUS_H
 
@@ -9,6 +9,7 @@
 #include "base/opt.h"
 #include "policy/settings.h"
 #include "spool/spool.h"
+#include "spool/suspend.h"
 #include "spool/walk.h"
 
 struct status_options {
@@ -16,6 +17,7 @@ struct status_options {
 	const char *state, *account, *batch; /* filters, NULL: any */
 	int64_t limit;			     /* 0: none */
 	const char *since;
+	const char *reason; /* of hold, release, retry, delete; NULL: none */
 	bool all;
 	bool full;
 	bool json;
@@ -26,13 +28,15 @@ struct status_options {
 
 /* ---- the commands: each prints, and returns an exit status ---- */
 
-int status_summary(struct spool *spool, const struct status_options *options);
+int status_summary(struct spool *spool, const struct status_options *options,
+    const struct settings *settings);
 int status_list(struct spool *spool, const struct status_options *options);
 int status_show(struct spool *spool, const struct status_options *options,
     const struct settings *settings, char **ids, int n);
 int status_cat(struct spool *spool, const char *id);
 int status_log(struct spool *spool, const struct status_options *options, const char *id);
-int status_check(struct spool *spool, const struct status_options *options);
+int status_check(struct spool *spool, const struct status_options *options,
+    const struct settings *settings);
 /* hold, release, retry or delete; with n == 0 on all that pass the filters. */
 int status_act(struct spool *spool, const struct status_options *options, const char *command,
     char **ids, int n);
@@ -55,11 +59,17 @@ void status_field(const char *label, const char *text);
 void status_json_instant(struct json_writer *w, const char *key, int64_t instant);
 /* The member "recipients": those of the envelope. */
 void status_json_recipients(struct json_writer *w, const struct record *record);
+/* "what" ("all", "account" or "batch"), "account" or "batch", "since", "until", "by" and "reason" into
+ * an object that has been begun. */
+void status_json_suspension(struct json_writer *w, const struct suspension *one);
 /* Prints the line that the writer has made, and empties its buffer.  0, or EX_SOFTWARE. */
 int status_json_line(struct json_writer *w);
 /* An RFC 3339 text of a journal as an instant; 0 where it is none. */
 int64_t status_instant(const struct json *value);
 
+/* Why a message failed, in words: "refused for good" of "refused" (failure_text); the word itself where
+ * it is none that is known. */
+const char *status_class(const char *word);
 /* The words of one line of a journal for people: "sent by main, 127.0.0.1:25: 250 2.0.0 Ok". */
 void status_outcome(const struct json *line, bool with_recipients);
 

@@ -81,7 +81,7 @@ status_act(struct spool *spool, const struct status_options *options, const char
 		filter.ids = (const char *const *)ids;
 		filter.id_count = (size_t)n;
 	}
-	acted = act(spool, word->what, &filter, &result, &err);
+	acted = act(spool, word->what, options->reason, &filter, &result, &err);
 	if (options->json)
 		print_json(&result);
 	else if (!options->common.quiet)

@@ -1,8 +1,13 @@
 /* The spool's own fsck. */
 #include <stdio.h>
+#include <string.h>
 
+#include "cmd/accounts.h"
 #include "cmd/status.h"
+#include "policy/rule.h"
+#include "spool/accounts.h"
 #include "spool/check.h"
+#include "spool/schedule.h"
 
 struct checking {
 	bool json;
@@ -30,8 +35,91 @@ print_fault(const char *path, const char *text, bool repaired, void *arg)
 	puts(repaired ? " (repaired)" : "");
 }
 
+/* The spool knows where the rules stand, and not what they mean. */
+static void
+check_rules(const struct spool *spool, struct checking *checking, struct check_result *result)
+{
+	AUTO_BUF struct buf text = BUF_INIT(RULES_FILE_MAX);
+	AUTO(rules_release) struct rules rules = { 0 };
+	struct err err = ERR_INIT;
+
+	if (rules_file_read(spool, &text, &err) == 0 &&
+	    rules_parse(text.s, text.len, &rules, &err) == 0)
+		return;
+	result->faults++;
+	print_fault("rules", err.msg, false, checking);
+}
+
+/* The accounts of the spool, likewise. */
+struct accounts_check {
+	const struct settings *settings;
+	struct checking *checking;
+	struct check_result *result;
+};
+
+static void
+tell_account(struct accounts_check *check, const char *path, const char *text)
+{
+	check->result->faults++;
+	print_fault(path, text, false, check->checking);
+}
+
+/* "accounts/main:3: port: ..." is about line 3 of accounts/main. */
+static void
+tell_fault(struct accounts_check *check, const char *path, const char *message)
+{
+	const char *rest = message + strlen(path);
+	size_t digits;
+	char text[700];
+
+	if (strncmp(message, path, strlen(path)) != 0 || *rest != ':') {
+		tell_account(check, path, message);
+		return;
+	}
+	digits = strspn(rest + 1, "0123456789");
+	if (digits > 0)
+		snprintf(text, sizeof text, "line %.*s%s", (int)digits, rest + 1,
+		    rest + 1 + digits);
+	else
+		snprintf(text, sizeof text, "%s", rest + 1 + strspn(rest + 1, " "));
+	tell_account(check, path, text);
+}
+
+static int
+check_account(const char *id, const char *file, void *arg)
+{
+	struct accounts_check *check = arg;
+	const struct account *configured = accounts_configured(check->settings, id);
+	struct account account = { 0 };
+	struct err err = ERR_INIT;
+	char path[NAME_SIZE], text[700];
+
+	snprintf(path, sizeof path, "accounts/%.200s", id);
+	if (configured != NULL) {
+		snprintf(text, sizeof text,
+		    "there is an account of this id at %s too, which holds; this file is passed "
+		    "over",
+		    configured->place);
+		tell_account(check, path, text);
+	}
+	if (!account_id_valid(id))
+		tell_account(check, path, "its name is no account's id");
+	else if (file != NULL && account_parse(id, file, path, &account, &err) < 0)
+		tell_fault(check, path, err.msg);
+	if (account.fallback != NULL &&
+	    settings_account(check->settings, account.fallback) == NULL &&
+	    !settings_broken(check->settings, account.fallback)) {
+		snprintf(text, sizeof text, "fallback: there is no account \"%s\"",
+		    account.fallback);
+		tell_account(check, path, text);
+	}
+	account_free(&account);
+	return 0;
+}
+
 int
-status_check(struct spool *spool, const struct status_options *options)
+status_check(struct spool *spool, const struct status_options *options,
+    const struct settings *settings)
 {
 	AUTO_BUF struct buf out = BUF_INIT((size_t)64 * 1024);
 	struct checking checking = { .json = options->json, .w = JSON_WRITER(&out) };
@@ -39,6 +127,10 @@ status_check(struct spool *spool, const struct status_options *options)
 	struct err err = ERR_INIT;
 
 	if (check_spool(spool, options->repair, print_fault, &checking, &result, &err) < 0)
+		return err_print(&err);
+	check_rules(spool, &checking, &result);
+	if (accounts_each(spool, check_account,
+		&(struct accounts_check){ settings, &checking, &result }, &err) < 0)
 		return err_print(&err);
 	if (options->json) {
 		json_begin_object(&checking.w);

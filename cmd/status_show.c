@@ -8,14 +8,12 @@
 #include "base/fs.h"
 #include "base/num.h"
 #include "cmd/status.h"
-#include "spool/count.h"
+#include "cmd/why.h"
 #include "spool/draft.h"
 #include "spool/history.h"
-#include "spool/park.h"
 
 #define RECIPIENTS_SHOWN 20
 #define LINE_OUT_MAX ((size_t)16 * 1024 * 1024)
-#define ACCOUNTS_MAX 16
 #define COPY_STEP ((size_t)64 * 1024)
 
 /* A message that was found. */
@@ -77,70 +75,25 @@ find(struct spool *spool, const char *id, struct found *ret, struct err *err)
 	return 0;
 }
 
-/* ---- why it is where it is --------------------------------------------------------------- */
-
-/* Adds the accounts that could send it, but rest.  True if one of them works. */
-static bool
-add_parked(struct spool *spool, const struct settings *settings, const char *name, struct buf *why)
-{
-	const struct account *accounts[ACCOUNTS_MAX];
-	char text[STATUS_TIME_SIZE];
-	int n = settings_resolve(settings, name, accounts, ACCOUNTS_MAX, NULL);
-	bool works = false;
-
-	if (n < 0)
-		buf_addf(why, "; no account \"%s\" is configured", name);
-	for (int i = 0; i < n; i++) {
-		struct park park;
-
-		if (park_read(spool, accounts[i]->id, &park, NULL) == 1 && park.until > clock_now())
-			buf_addf(why, "; account %s is parked until %s: %s: %s", accounts[i]->id,
-			    status_time(park.until, text), park.class, park.reason);
-		else
-			works = true;
-	}
-	return works;
-}
-
-static void
+/* Why it is where it is. */
+static int
 explain(struct spool *spool, const struct settings *settings, const struct found *found,
-    struct buf *why)
+    struct why *ret, struct err *err)
 {
-	AUTO_BUF struct buf parked = BUF_INIT(16 * 1024);
+	struct why_message message = { .state = found->state,
+		.name = found->name,
+		.lane = found->lane,
+		.record = found->fd >= 0 ? &found->record : NULL };
+	size_t used;
 
-	switch (found->state) {
-	case STATE_WAITING:
-		buf_adds(why,
-		    add_parked(spool, settings, found->lane.account, &parked) ?
-			"it goes with the next mailq-run" :
-			"it waits for its account");
-		buf_adds(why, parked.s);
-		break;
-	case STATE_DEFERRED:
-		buf_adds(why,
-		    found->name.attempts == 0 ? "it is to wait until it is due" :
-						"it waits for its next attempt");
-		add_parked(spool, settings, found->lane.account, why);
-		break;
-	case STATE_HELD:
-		buf_adds(why, "it is kept until \"mailq-status release\" or \"retry\"");
-		break;
-	case STATE_UNCERTAIN:
-		buf_adds(why,
-		    "a server may have taken it, but its answer was never seen: \"release\" "
-		    "sends it (again), \"delete\" does not");
-		break;
-	case STATE_FAILED:
-		buf_adds(why, "it was given up; \"mailq-status retry\" tries again");
-		break;
-	default:
-		buf_adds(why,
-		    runner_is_at_work(spool, found->runner) ?
-			"mailq-run has it in hand" :
-			"the mailq-run that had it in hand is dead; the next one goes on");
-	}
+	snprintf(message.runner, sizeof message.runner, "%s", found->runner);
+	if (why(spool, settings, &message, ret, err) < 0)
+		return -1;
+	used = strlen(ret->text);
 	if (found->fd < 0)
-		buf_addf(why, "; it cannot be read: %s", found->err.msg);
+		snprintf(ret->text + used, sizeof ret->text - used, "; it cannot be read: %s",
+		    found->err.msg);
+	return 0;
 }
 
 /* ---- for people -------------------------------------------------------------------------- */
@@ -171,20 +124,25 @@ print_record(const struct record *record)
 	field_instant("added", record->created);
 	status_field("by", record->source);
 	field_instant("expires", record->expires);
+	snprintf(text, sizeof text, "%lld", (long long)record->max_attempts);
+	status_field("max attempts", record->max_attempts > 0 ? text : NULL);
 	status_field("size", num_size_text(record->text.length, text));
 }
 
 static void
-print_found(const struct found *found, const struct buf *why, const char *id)
+print_found(const struct found *found, const struct why *why, const char *id)
 {
 	char text[STATUS_TIME_SIZE];
 
 	status_put(id);
 	printf(": %s\n", state_text(found->state));
-	status_field("why", why->s);
+	status_field(found->state == STATE_WAITING || found->state == STATE_DEFERRED ? "waits for" :
+										       "why",
+	    why->text);
 	field_instant("due", found->name.due);
 	status_field("account", found->lane.account);
 	status_field("batch", found->lane.batch);
+	status_field("domain", found->lane.domain);
 	snprintf(text, sizeof text, "%d", found->name.priority);
 	status_field("priority", text);
 	snprintf(text, sizeof text, "%u", found->name.attempts);
@@ -217,6 +175,8 @@ put_record(struct json_writer *w, const struct record *record)
 {
 	status_json_instant(w, "created", record->created);
 	status_json_instant(w, "expires", record->expires);
+	if (record->max_attempts > 0)
+		json_member_int(w, "max_attempts", record->max_attempts);
 	json_member_int(w, "size", (int64_t)record->text.length);
 	json_member_str(w, "sender", record->sender);
 	json_member_str(w, "from", record->from);
@@ -227,12 +187,19 @@ put_record(struct json_writer *w, const struct record *record)
 }
 
 static void
-put_found(struct json_writer *w, const struct found *found, const struct buf *why)
+put_found(struct json_writer *w, const struct found *found, const struct why *why)
 {
-	json_member_str(w, "why", why->s);
+	json_key(w, "why");
+	json_begin_object(w);
+	json_member_str(w, "code", why_word(why->kind));
+	json_member_str(w, "text", why->text);
+	status_json_instant(w, "until", why->until);
+	json_end_object(w);
 	json_member_str(w, "account", found->lane.account);
 	if (found->lane.batch[0] != '\0')
 		json_member_str(w, "batch", found->lane.batch);
+	if (found->lane.domain[0] != '\0')
+		json_member_str(w, "domain", found->lane.domain);
 	json_member_int(w, "priority", found->name.priority);
 	status_json_instant(w, "due", found->name.due);
 	json_member_int(w, "attempts", found->name.attempts);
@@ -260,7 +227,7 @@ put_line(const char *text, size_t len, const struct json *value, void *arg)
 
 static int
 print_json(struct spool *spool, const struct history_filter *filter, const struct found *found,
-    const struct buf *why, const char *state, struct err *err)
+    const struct why *why, const char *state, struct err *err)
 {
 	AUTO_BUF struct buf out = BUF_INIT(LINE_OUT_MAX);
 	struct json_writer w = JSON_WRITER(&out);
@@ -335,15 +302,15 @@ show(struct spool *spool, const struct status_options *options, const struct set
 {
 	struct history_filter filter = { .id = id, .all = options->full };
 	AUTO(found_release) struct found found = { .fd = -1 };
-	AUTO_BUF struct buf why = BUF_INIT(8192);
+	struct why why = { 0 };
 	AUTO(last_release) struct last last = { .event = EVENT_COUNT };
 	const char *state;
 
 	if (find(spool, id, &found, err) < 0)
 		return -1;
-	if (found.is_there)
-		explain(spool, settings, &found, &why);
-	else if (history_read(spool, &filter, take_last, &last, err) < 0)
+	if (found.is_there && explain(spool, settings, &found, &why, err) < 0)
+		return -1;
+	if (!found.is_there && history_read(spool, &filter, take_last, &last, err) < 0)
 		return -1;
 	if (!found.is_there && last.event == EVENT_COUNT)
 		return err_set(err, EX_NOINPUT, "no message \"%s\"", id);

@@ -5,9 +5,8 @@
 
 #include "base/clock.h"
 #include "base/num.h"
-#include "cmd/status.h"
-#include "spool/count.h"
-#include "spool/park.h"
+#include "base/utf8.h"
+#include "cmd/status_brakes.h"
 
 #define FEW_INODES 100000
 #define JSON_OUT_MAX ((size_t)16 * 1024 * 1024)
@@ -52,61 +51,77 @@ print_states(const struct counts *counts)
 	}
 }
 
-static int
-print_parked(const char *account, const struct park *park, void *arg)
-{
-	char text[STATUS_TIME_SIZE];
+/* How wide the columns of names are; 0 where nothing stands in one. */
+struct widths {
+	int account, batch, domain;
+};
 
-	(void)arg;
-	if (park->until <= clock_now())
-		return 0;
-	fputs("Account ", stdout);
-	status_put(account);
-	printf(" is parked until %s, %u fault%s in a row, the first %s: ",
-	    status_time(park->until, text), park->faults, park->faults == 1 ? "" : "s",
-	    status_age(park->since, (char[STATUS_TIME_SIZE]){ 0 }));
-	status_put(park->class);
-	fputs(": ", stdout);
-	status_put(park->reason);
-	putchar('\n');
-	return 0;
+static void
+widen(int *width, const char *text)
+{
+	int n = (int)utf8_length(text, strlen(text));
+
+	*width = n > *width ? n : *width;
 }
 
 static void
-print_lanes(const struct counts *counts)
+put_padded(const char *text, int width)
 {
-	bool batches = false;
-	int wide = 7;
+	int n = (int)utf8_length(text, strlen(text));
+
+	status_put(text);
+	printf("%*s", n < width ? width - n : 0, "");
+}
+
+static void
+print_lane(const struct lane_count *lane, const struct widths *widths, bool suspended)
+{
+	put_padded(lane->lane.account, widths->account + 1);
+	for (size_t s = 0; s < N_SHOWN; s++)
+		printf(" %9llu", (unsigned long long)lane->messages[shown[s]]);
+	/* Nothing is padded at the end of a line. */
+	if (lane->lane.batch[0] != '\0' || lane->lane.domain[0] != '\0' || suspended) {
+		if (widths->batch > 0) {
+			fputs("  ", stdout);
+			put_padded(lane->lane.batch,
+			    lane->lane.domain[0] != '\0' || suspended ? widths->batch : 0);
+		}
+		if (widths->domain > 0) {
+			fputs("  ", stdout);
+			put_padded(lane->lane.domain, suspended ? widths->domain : 0);
+		}
+	}
+	puts(suspended ? "  suspended" : "");
+}
+
+static void
+print_lanes(const struct counts *counts, const struct brakes *brakes)
+{
+	struct widths widths = { .account = (int)strlen("ACCOUNT") };
 
 	for (size_t i = 0; i < counts->lane_count; i++) {
-		int n = (int)strlen(counts->lanes[i].lane.account);
-
-		batches = batches || counts->lanes[i].lane.batch[0] != '\0';
-		wide = n > wide ? n : wide;
+		widen(&widths.account, counts->lanes[i].lane.account);
+		widen(&widths.batch, counts->lanes[i].lane.batch);
+		widen(&widths.domain, counts->lanes[i].lane.domain);
 	}
-	printf("\n%-*s ", wide, "ACCOUNT");
+	if (widths.batch > 0)
+		widen(&widths.batch, "BATCH");
+	printf("\n%-*s ", widths.account, "ACCOUNT");
 	for (size_t i = 0; i < N_SHOWN; i++)
 		printf(" %9s",
 		    (const char *[]){ "WAITING", "DEFERRED", "CLAIMED", "HELD", "UNCERTAIN",
 			"FAILED" }[i]);
-	puts(batches ? "  BATCH" : "");
-	for (size_t i = 0; i < counts->lane_count; i++) {
-		const struct lane_count *lane = &counts->lanes[i];
-
-		status_put(lane->lane.account);
-		printf("%*s", wide - (int)strlen(lane->lane.account) + 1, "");
-		for (size_t s = 0; s < N_SHOWN; s++)
-			printf(" %9llu", (unsigned long long)lane->messages[shown[s]]);
-		if (lane->lane.batch[0] != '\0') {
-			fputs("  ", stdout);
-			status_put(lane->lane.batch);
-		}
-		putchar('\n');
-	}
+	if (widths.batch > 0)
+		printf("  %-*s", widths.domain > 0 ? widths.batch : 0, "BATCH");
+	puts(widths.domain > 0 ? "  DOMAIN" : "");
+	for (size_t i = 0; i < counts->lane_count; i++)
+		print_lane(&counts->lanes[i], &widths,
+		    brakes_suspended(brakes, &counts->lanes[i].lane));
 }
 
 static int
-print_people(struct spool *spool, const struct counts *counts, struct err *err)
+print_people(const struct spool *spool, const struct counts *counts, const struct brakes *brakes,
+    struct err *err)
 {
 	struct disk disk = look_at_disk(spool);
 	unsigned long long all = 0;
@@ -121,10 +136,10 @@ print_people(struct spool *spool, const struct counts *counts, struct err *err)
 		printf(" and only %llu inodes", (unsigned long long)disk.inodes);
 	puts(" free");
 	print_states(counts);
-	if (park_each(spool, print_parked, NULL, err) < 0)
+	if (brakes_print(brakes, err) < 0)
 		return -1;
 	if (counts->lane_count > 0)
-		print_lanes(counts);
+		print_lanes(counts, brakes);
 	return 0;
 }
 
@@ -135,31 +150,17 @@ put_states(struct json_writer *w, const uint64_t *messages)
 		json_member_int(w, state_text(shown[i]), (int64_t)messages[shown[i]]);
 }
 
-static int
-put_parked(const char *account, const struct park *park, void *arg)
-{
-	struct json_writer *w = arg;
-
-	if (park->until <= clock_now())
-		return 0;
-	json_begin_object(w);
-	json_member_str(w, "account", account);
-	status_json_instant(w, "until", park->until);
-	status_json_instant(w, "since", park->since);
-	json_member_int(w, "faults", park->faults);
-	json_member_str(w, "class", park->class);
-	json_member_str(w, "reason", park->reason);
-	json_end_object(w);
-	return 0;
-}
-
 static void
-put_lane(struct json_writer *w, const struct lane_count *lane)
+put_lane(struct json_writer *w, const struct lane_count *lane, bool suspended)
 {
 	json_begin_object(w);
 	json_member_str(w, "account", lane->lane.account);
 	if (lane->lane.batch[0] != '\0')
 		json_member_str(w, "batch", lane->lane.batch);
+	if (lane->lane.domain[0] != '\0')
+		json_member_str(w, "domain", lane->lane.domain);
+	if (suspended)
+		json_member_bool(w, "suspended", true);
 	put_states(w, lane->messages);
 	status_json_instant(w, "oldest_due", lane->oldest);
 	status_json_instant(w, "next_due", lane->next_due);
@@ -167,7 +168,8 @@ put_lane(struct json_writer *w, const struct lane_count *lane)
 }
 
 static int
-print_json(struct spool *spool, const struct counts *counts, struct err *err)
+print_json(const struct spool *spool, const struct counts *counts, const struct brakes *brakes,
+    struct err *err)
 {
 	AUTO_BUF struct buf out = BUF_INIT(JSON_OUT_MAX);
 	struct json_writer w = JSON_WRITER(&out);
@@ -187,15 +189,12 @@ print_json(struct spool *spool, const struct counts *counts, struct err *err)
 	json_member_int(&w, "free_bytes", (int64_t)disk.bytes);
 	if (disk.counts_inodes)
 		json_member_int(&w, "free_inodes", (int64_t)disk.inodes);
-	json_key(&w, "parked");
-	json_begin_array(&w);
-	if (park_each(spool, put_parked, &w, err) < 0)
+	if (brakes_put(brakes, &w, err) < 0)
 		return -1;
-	json_end_array(&w);
 	json_key(&w, "accounts");
 	json_begin_array(&w);
 	for (size_t i = 0; i < counts->lane_count; i++)
-		put_lane(&w, &counts->lanes[i]);
+		put_lane(&w, &counts->lanes[i], brakes_suspended(brakes, &counts->lanes[i].lane));
 	json_end_array(&w);
 	json_end_object(&w);
 	if (status_json_line(&w) != EX_OK)
@@ -205,14 +204,17 @@ print_json(struct spool *spool, const struct counts *counts, struct err *err)
 }
 
 int
-status_summary(struct spool *spool, const struct status_options *options)
+status_summary(struct spool *spool, const struct status_options *options,
+    const struct settings *settings)
 {
 	AUTO(counts_release) struct counts counts = { 0 };
+	AUTO(brakes_release) struct brakes brakes = { 0 };
 	struct err err = ERR_INIT;
 
-	if (count_messages(spool, &counts, &err) < 0)
+	if (count_messages(spool, &counts, &err) < 0 ||
+	    brakes_read(&brakes, spool, settings, &counts, &err) < 0)
 		return err_print(&err);
-	if ((options->json ? print_json : print_people)(spool, &counts, &err) < 0)
+	if ((options->json ? print_json : print_people)(spool, &counts, &brakes, &err) < 0)
 		return err_print(&err);
 	return EX_OK;
 }

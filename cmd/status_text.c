@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cmd/status.h"
+#include "spool/journal.h"
 
 #define PUT_MAX 2000
 #define LABEL_WIDTH 12
@@ -35,6 +36,9 @@ status_age(int64_t instant, char text[STATUS_TIME_SIZE])
 	int64_t span = clock_now() - instant;
 	char words[CLOCK_TEXT_SIZE];
 
+	/* What was said to be in two hours is not in 1h 59m when it is shown. */
+	if (span < -10 * USEC)
+		span = (span - USEC / 2) / USEC * USEC;
 	if (span > -USEC && span < USEC)
 		snprintf(text, STATUS_TIME_SIZE, "now");
 	else if (span > 0)
@@ -85,6 +89,22 @@ status_json_instant(struct json_writer *w, const char *key, int64_t instant)
 		json_member_str(w, key, clock_iso_usec(instant, text));
 }
 
+void
+status_json_suspension(struct json_writer *w, const struct suspension *one)
+{
+	static const char *const words[] = { [SUSPEND_ALL] = "all",
+		[SUSPEND_ACCOUNT] = "account",
+		[SUSPEND_BATCH] = "batch" };
+
+	json_member_str(w, "what", words[one->kind]);
+	if (one->kind != SUSPEND_ALL)
+		json_member_str(w, words[one->kind], one->name);
+	status_json_instant(w, "since", one->since);
+	status_json_instant(w, "until", one->until);
+	json_member_str(w, "by", one->by[0] != '\0' ? one->by : NULL);
+	json_member_str(w, "reason", one->reason[0] != '\0' ? one->reason : NULL);
+}
+
 int
 status_json_line(struct json_writer *w)
 {
@@ -102,6 +122,24 @@ status_json_line(struct json_writer *w)
 		return EX_SOFTWARE;
 	}
 	return EX_OK;
+}
+
+const char *
+status_class(const char *word)
+{
+	static const char *const words[] = {
+		[FAILURE_REFUSED] = "refused for good",
+		[FAILURE_EXHAUSTED] = "attempts exhausted",
+		[FAILURE_EXPIRED] = "expired",
+		[FAILURE_LIMIT] = "beyond the limit",
+		[FAILURE_ACCOUNT] = "no such account",
+		[FAILURE_UNCERTAIN] = "perhaps delivered",
+	};
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strcmp(word, failure_text((enum failure)i)) == 0)
+			return words[i];
+	return word;
 }
 
 int64_t
@@ -162,13 +200,34 @@ put_recipients(const struct json *recipients)
 	}
 }
 
+/* Of a line that is about no message: "account main", "batch spring", "all delivery". */
+static void
+put_subject(const struct json *line)
+{
+	if (json_get(line, "account") != NULL)
+		put_member(": account ", line, "account");
+	else if (json_get(line, "batch") != NULL)
+		put_member(": batch ", line, "batch");
+	else
+		fputs(": all delivery", stdout);
+}
+
+static void
+put_instant(const char *before, const struct json *line, const char *key)
+{
+	int64_t instant = status_instant(json_get(line, key));
+	char text[STATUS_TIME_SIZE];
+
+	if (instant != 0)
+		printf("%s%s", before, status_time(instant, text));
+}
+
 void
 status_outcome(const struct json *line, bool with_recipients)
 {
 	const char *event = json_string(json_get(line, "event"));
-	int64_t until = status_instant(json_get(line, "until"));
-	int64_t due = status_instant(json_get(line, "due"));
-	char text[STATUS_TIME_SIZE];
+	const char *class = json_string(json_get(line, "class"));
+	enum event parsed = event != NULL ? event_parse(event) : EVENT_COUNT;
 	int64_t attempt;
 
 	status_put(event != NULL ? event : "?");
@@ -176,8 +235,12 @@ status_outcome(const struct json *line, bool with_recipients)
 		put_member(" by account ", line, "account");
 		put_member(" at ", line, "server");
 		printf(", attempt %lld", (long long)attempt);
-	} else if (until != 0) {
-		put_member(": account ", line, "account");
+	} else if (parsed >= EVENT_PARKED && parsed <= EVENT_ACTIVATED) {
+		put_subject(line);
+	}
+	if (class != NULL) {
+		fputs(": ", stdout);
+		status_put(status_class(class));
 	}
 	if (json_get(line, "reason") != NULL) {
 		put_member(": ", line, "reason");
@@ -186,10 +249,8 @@ status_outcome(const struct json *line, bool with_recipients)
 		put_reply(line);
 	}
 	put_member("; then: ", line, "then");
-	if (due != 0)
-		printf("; due %s", status_time(due, text));
-	if (until != 0)
-		printf("; until %s", status_time(until, text));
+	put_instant("; due ", line, "due");
+	put_instant("; until ", line, "until");
 	putchar('\n');
 	if (with_recipients)
 		put_recipients(json_get(line, "recipients"));

@@ -37,6 +37,7 @@ work_free(struct work *work)
 	claim_close(&work->claim);
 	partial_release(&work->partial);
 	free(work->recipients);
+	free(work->slots);
 	free(work);
 }
 
@@ -61,7 +62,7 @@ work_entry(const struct work *work, enum event event, const char *reason)
 		.from = record->from != NULL ? record->from : record->sender,
 		.subject = record->subject,
 		.message_id = record->message_id,
-		.server = work->outlet->server,
+		.server = work->outlet->server[0] != '\0' ? work->outlet->server : NULL,
 		.created = record->created,
 		.size = record->text.length,
 		.reason = reason };
@@ -75,23 +76,33 @@ work_expiry_base(const struct record *record)
 }
 
 static bool
-is_expired(const struct work *work, int64_t now)
+is_too_late(const struct work *work)
 {
-	const struct record *record = &work->claim.record;
+	const struct message_name *name = &work->claim.name;
+	struct retry_terms terms = work_terms(&work->claim.record);
 
-	if (record->expires > 0)
-		return record->expires <= now;
-	return retry_expiry(work->outlet->account, work_expiry_base(record)) <= now;
+	return retry_too_late(work->outlet->account, &terms, name->attempts, name->due,
+	    clock_now());
 }
 
-static enum plan
-fail_now(struct work *work, const char *reason)
+enum plan
+work_fail(struct work *work, enum failure why, const char *reason)
 {
 	struct journal_entry entry = work_entry(work, EVENT_FAILED, reason);
 
+	entry.class = failure_text(why);
 	journal_add(work_journal(work), &entry);
 	work->outlet->delivery->counts.failed++;
 	return work->plan = PLAN_FAILED;
+}
+
+static enum plan
+fail_unknown(struct work *work)
+{
+	char reason[LANE_PART_MAX + 40];
+
+	snprintf(reason, sizeof reason, "there is no account \"%s\"", work->outlet->account->id);
+	return work_fail(work, FAILURE_ACCOUNT, reason);
 }
 
 static enum plan
@@ -191,9 +202,12 @@ work_prepare(struct work *work)
 		log_warning("%s", err.msg);
 		return work->plan = PLAN_PUT_BACK;
 	}
-	/* One that was tried has its last attempt when it expires, or when an operator wants it. */
-	if (claim->name.attempts == 0 && is_expired(work, clock_now()))
-		return fail_now(work, "expired before it could be sent");
+	if (work->outlet->unknown != NULL)
+		return fail_unknown(work);
+	if (is_too_late(work))
+		return work_fail(work, FAILURE_EXPIRED,
+		    claim->name.attempts == 0 ? "expired before it could be sent" :
+						"expired before its next attempt");
 	if (claim->name.attempts > 0 &&
 	    partial_read(claim->runner->spool, claim->name.id, &work->partial, &err) < 0) {
 		/* Who has it is on disk: sending to all would be twice to some. */
@@ -214,6 +228,35 @@ work_prepare(struct work *work)
 		.length = claim->record.text.length,
 		.arg = work };
 	return work->plan = PLAN_NONE;
+}
+
+/* Its outcome is on record: what became of its slots. */
+static void
+count_slots(struct work *work)
+{
+	for (size_t i = 0; i < work->slot_count; i++)
+		if (work->left)
+			work->slots[i]->left++;
+		else
+			work->slots[i]->unused++;
+}
+
+int
+work_put_aside(struct work *work, const struct account_domain *domain, char ret_lane[LANE_MAX + 1],
+    struct err *err)
+{
+	struct claim *claim = &work->claim;
+	struct lane lane;
+	int result;
+
+	if (lane_parse(claim_lane(claim), &lane) < 0 ||
+	    lane_format(lane.account, lane.batch, domain->domain, ret_lane) < 0)
+		result = err_set(err, EX_DATAERR, "%s: no lane can be named for %s", claim->text,
+		    domain->domain);
+	else
+		result = runner_put_aside(claim, ret_lane, err);
+	work_free(work);
+	return result;
 }
 
 int
@@ -246,6 +289,7 @@ work_settle(struct work *work, struct err *err)
 			work->outlet->delivery->replan = true;
 		break;
 	}
+	count_slots(work);
 	work->outlet->in_hand--;
 	work_free(work);
 	return result;

@@ -20,6 +20,9 @@
  * where a runner was faster.
  */
 
+/* Bytes of a reason that are kept. */
+#define REASON_MAX 400
+
 /* An id that was asked for. */
 struct wanted {
 	char encoded[ID_TEXT_MAX + 1]; /* "" where it is none */
@@ -45,7 +48,7 @@ struct acting {
 	struct err *err;
 	struct oplog log;
 	struct target target;
-	char reason[64];
+	char reason[REASON_MAX + 40];
 	int64_t due;		       /* of the last one that was retried */
 	struct wanted *wanted;	       /* for each of filter->ids; sorted */
 	char left[2 * NAME_SIZE + 16]; /* the bucket that was acted in last, from the root */
@@ -281,9 +284,19 @@ sync_all(struct acting *acting)
 	return 0;
 }
 
+/* "by user 0: the customer asked for it" */
+static void
+put_reason(struct acting *acting, const char *reason)
+{
+	bool given = reason != NULL && reason[0] != '\0';
+
+	snprintf(acting->reason, sizeof acting->reason, "by user %u%s%.*s", (unsigned int)getuid(),
+	    given ? ": " : "", REASON_MAX, given ? reason : "");
+}
+
 int
-act(struct spool *spool, enum act what, const struct walk_filter *filter, struct act_result *ret,
-    struct err *err)
+act(struct spool *spool, enum act what, const char *reason, const struct walk_filter *filter,
+    struct act_result *ret, struct err *err)
 {
 	struct acting acting = { .spool = spool,
 		.what = what,
@@ -295,7 +308,7 @@ act(struct spool *spool, enum act what, const struct walk_filter *filter, struct
 	int result;
 
 	*ret = (struct act_result){ 0 };
-	snprintf(acting.reason, sizeof acting.reason, "by user %u", (unsigned int)getuid());
+	put_reason(&acting, reason);
 	sort_wanted(&acting);
 	result = walk(spool, filter, act_on, &acting, err);
 	if (result == 0)

@@ -19,9 +19,10 @@ struct act_result {
 	size_t missing_count;
 };
 
-/* Acts on every message that passes the filter.  Renames and log lines are synced before it
+/* Acts on every message that passes the filter; reason (one line; NULL or "": none) goes into the lines
+ * of history, behind who did it.  Renames and log lines are synced before it
  * returns.  -1 with err where it had to stop; what was done is done, and counted. */
-int act(struct spool *spool, enum act what, const struct walk_filter *filter,
+int act(struct spool *spool, enum act what, const char *reason, const struct walk_filter *filter,
     struct act_result *ret, struct err *err);
 void act_result_release(struct act_result *result);
 

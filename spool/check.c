@@ -15,11 +15,13 @@
 #include "spool/count.h"
 #include "spool/dirs.h"
 #include "spool/draft.h"
+#include "spool/suspend.h"
 
 /* Everything that stands in the root of a spool. */
 static const char *const root_names[] = { "mailq-spool", "tmp", "id", "cur", "log", "partial",
 	"parked", "corrupt", "count", "wake", "captured", "lost+found", "waiting", "deferred",
-	"held", "uncertain", "failed" };
+	"held", "uncertain", "failed", "rules", "scheduler", "lock", "limits", "accounts",
+	"suspended" };
 
 void
 check_tell(struct checking *c, enum check_weight weight, const char *path, const char *fmt, ...)
@@ -79,7 +81,7 @@ look_at_root(const char *name, unsigned char type, void *arg)
 {
 	(void)type;
 	/* What fs_replace_file() left is taken over by the next who replaces. */
-	if (strcmp(name, ".mailq-spool.tmp") == 0)
+	if (strcmp(name, ".mailq-spool.tmp") == 0 || strcmp(name, ".rules.tmp") == 0)
 		return 0;
 	for (size_t i = 0; i < sizeof root_names / sizeof root_names[0]; i++)
 		if (strcmp(name, root_names[i]) == 0)
@@ -250,6 +252,23 @@ look_at_parked(const char *name, unsigned char type, void *arg)
 }
 
 static int
+look_at_suspended(const char *name, unsigned char type, void *arg)
+{
+	struct checking *c = arg;
+	char path[NAME_SIZE + 16];
+	struct suspension one;
+	struct err err = ERR_INIT;
+
+	(void)type;
+	if (name[0] == '.')
+		return 0;
+	snprintf(path, sizeof path, "suspended/%s", name);
+	if (suspension_read(c->spool, name, &one, &err) < 0)
+		check_tell(c, CHECK_FAULT, path, "%s", err.msg);
+	return 0;
+}
+
+static int
 look_at_corrupt(const char *name, unsigned char type, void *arg)
 {
 	char path[NAME_SIZE + 16];
@@ -288,6 +307,9 @@ check_spool(struct spool *spool, bool repair,
 	check_ids(&c);
 	check_each(&c, spool->root, "partial", "partial", look_at_partial, &c);
 	check_each(&c, spool->root, "parked", "parked", look_at_parked, &c);
+	check_each(&c, spool->root, "suspended", "suspended", look_at_suspended, &c);
+	check_accounts(&c);
+	check_limits(&c);
 	check_each(&c, spool->root, "corrupt", "corrupt", look_at_corrupt, &c);
 	if (oplog_sync(&c.log, err) < 0)
 		return -1;

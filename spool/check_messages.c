@@ -28,9 +28,8 @@ spot_path(const struct spot *spot, const char *name, char *ret, size_t size)
 	snprintf(ret, size, "%s/%s", spot->path, name);
 }
 
-/* Moves it aside under its own name, or that and a number where there is one like it. */
-static int
-set_aside(struct checking *c, int dir, const char *name)
+int
+check_set_aside(struct checking *c, int dir, const char *name, const char *as)
 {
 	AUTO_FD int corrupt = fs_open_dir(c->spool->root, "corrupt");
 	char to[NAME_SIZE + 16];
@@ -39,9 +38,9 @@ set_aside(struct checking *c, int dir, const char *name)
 		return -1;
 	for (unsigned int i = 0; i < 1000; i++) {
 		if (i == 0)
-			snprintf(to, sizeof to, "%s", name);
+			snprintf(to, sizeof to, "%s", as);
 		else
-			snprintf(to, sizeof to, "%.230s~%u", name, i);
+			snprintf(to, sizeof to, "%.230s~%u", as, i);
 		if (renameat2(dir, name, corrupt, to, RENAME_NOREPLACE) == 0)
 			return fsync(corrupt) < 0 || fsync(dir) < 0 ? -1 : 0;
 		if (errno != EEXIST)
@@ -59,7 +58,7 @@ damaged(const struct spot *spot, const char *name, const char *path, const struc
 		check_tell(c, CHECK_FAULT, path, "%s", why->msg);
 		return;
 	}
-	if (oplog_begin(&c->log, NULL) == 0 && set_aside(c, spot->dir, name) == 0) {
+	if (oplog_begin(&c->log, NULL) == 0 && check_set_aside(c, spot->dir, name, name) == 0) {
 		oplog_add(&c->log, EVENT_CORRUPT, name, spot->lane, 0, why->msg);
 		check_tell(c, CHECK_REPAIRED, path, "%s; moved to corrupt/", why->msg);
 	} else {
@@ -84,7 +83,7 @@ check_place(const struct spot *spot, const char *path, const struct message_name
 		    "is due before its bucket begins, and goes out late for it");
 	if (lane_parse(spot->lane, &lane) < 0 || strcmp(lane.account, record->account) != 0 ||
 	    strcmp(lane.batch, batch) != 0)
-		check_tell(spot->c, CHECK_FAULT, path,
+		check_tell(spot->c, CHECK_NOTE, path,
 		    "its record names the account \"%s\" and the batch \"%s\"; it goes as its lane "
 		    "says",
 		    record->account, batch);

@@ -35,7 +35,16 @@ void check_owner(struct checking *c, const char *path, const struct stat *st);
 /* Lists a directory; one that is gone is no fault, one that cannot be listed is told. */
 int check_each(struct checking *c, int parent, const char *path, const char *name,
     int (*each)(const char *name, unsigned char type, void *arg), void *arg);
+/* Moves a file to corrupt/ under this name, or that and a number where there is one like it.  -1 with
+ * errno. */
+int check_set_aside(struct checking *c, int dir, const char *name, const char *as);
 void check_journal(struct checking *c, int dir, const char *name, const char *path);
+
+/* check_accounts.c */
+void check_accounts(struct checking *c);
+
+/* check_limits.c */
+void check_limits(struct checking *c);
 
 /* All states, and what runners have claimed. */
 void check_messages(struct checking *c);

@@ -22,6 +22,10 @@ static const char *const event_words[] = {
 	[EVENT_OFFERED] = "offered",
 	[EVENT_DOT] = "dot",
 	[EVENT_PARKED] = "parked",
+	[EVENT_LIMITED] = "limited",
+	[EVENT_SUSPENDED] = "suspended",
+	[EVENT_ACTIVATED] = "activated",
+	[EVENT_MOVED] = "moved",
 	[EVENT_SENT] = "sent",
 	[EVENT_DEFERRED] = "deferred",
 	[EVENT_FAILED] = "failed",
@@ -32,6 +36,15 @@ static const char *const event_words[] = {
 	[EVENT_DELETED] = "deleted",
 	[EVENT_CORRUPT] = "corrupt",
 };
+
+const char *
+failure_text(enum failure failure)
+{
+	static const char *const words[] = { "refused", "exhausted", "expired", "limit", "account",
+		"uncertain" };
+
+	return words[failure];
+}
 
 const char *
 event_text(enum event event)
@@ -251,14 +264,18 @@ journal_dot(struct journal *journal, const char *name)
 }
 
 void
-journal_parked(struct journal *journal, const char *account, int64_t until, const char *reason)
+journal_policy(struct journal *journal, enum event event, const char *account, const char *batch,
+    int64_t until, const char *reason)
 {
 	struct json_writer w;
 
-	begin_line(journal, &w, EVENT_PARKED);
+	begin_line(journal, &w, event);
 	put_text(&w, VIEW(",\"account\":"), account);
-	put_key(&w, VIEW(",\"until\":"));
-	put_instant(&w, until);
+	put_text(&w, VIEW(",\"batch\":"), batch);
+	if (until > 0) {
+		put_key(&w, VIEW(",\"until\":"));
+		put_instant(&w, until);
+	}
 	put_words(&w, VIEW(",\"reason\":"), reason, WORDS_MAX);
 	end_line(journal, &w);
 }
@@ -317,6 +334,7 @@ journal_add(struct journal *journal, const struct journal_entry *entry)
 		put_instant(&w, entry->due);
 	}
 	put_text(&w, VIEW(",\"then\":"), entry->then);
+	put_text(&w, VIEW(",\"class\":"), entry->class);
 	put_words(&w, VIEW(",\"reason\":"), entry->reason, WORDS_MAX);
 	if (entry->code > 0)
 		put_number(&w, VIEW(",\"code\":"), entry->code);

@@ -21,6 +21,10 @@ enum event {
 	EVENT_OFFERED,	 /* may be sent from now on (a group, then one sync) */
 	EVENT_DOT,	 /* its final dot is about to leave */
 	EVENT_PARKED,	 /* an account has a fault and rests until an instant */
+	EVENT_LIMITED,	 /* an account (or a domain of its) has reached a limit */
+	EVENT_SUSPENDED, /* all, an account or a batch, by an operator */
+	EVENT_ACTIVATED,
+	EVENT_MOVED,	 /* an account's messages were given to another account */
 	EVENT_SENT,	 /* accepted by the server for every recipient that was left */
 	EVENT_DEFERRED,	 /* will be tried again at "due" */
 	EVENT_FAILED,	 /* given up: refused for good, expired, attempts exhausted */
@@ -32,6 +36,18 @@ enum event {
 	EVENT_CORRUPT, /* damaged, moved to corrupt/ */
 	EVENT_COUNT
 };
+
+/* Why a message failed. */
+enum failure {
+	FAILURE_REFUSED, /* for good, by a server (5xx), or it cannot be sent to this one at all */
+	FAILURE_EXHAUSTED, /* its attempts are used up: the last ended with a deferral */
+	FAILURE_EXPIRED,   /* its time is */
+	FAILURE_LIMIT,	   /* beyond the account's limit, which says reject */
+	FAILURE_ACCOUNT,   /* it names an account that there is not */
+	FAILURE_UNCERTAIN, /* it may have been delivered, and the account says fail */
+};
+/* "refused" .. "uncertain" */
+const char *failure_text(enum failure failure);
 
 const char *event_text(enum event event);
 enum event event_parse(const char *word); /* EVENT_COUNT where it is none */
@@ -67,8 +83,9 @@ struct journal_entry {
 	uint64_t size;				 /* bytes of its text */
 	int64_t due;				 /* DEFERRED: the next attempt */
 	const char *then;			 /* UNCERTAIN: "retry", "hold" or "fail" */
-	const char *reason;			 /* one line for people; the report's error */
-	int code;				 /* the reply that decided it, 0: none */
+	const char *class;  /* FAILED: a word of enum failure; see failure_text */
+	const char *reason; /* one line for people; the report's error */
+	int code;	    /* the reply that decided it, 0: none */
 	const char *enhanced, *reply;
 	const struct recipient_outcome *recipients;
 	size_t recipient_count;
@@ -90,8 +107,10 @@ int journal_adopt(struct journal *journal, int fd);
 void journal_offered(struct journal *journal, const char *name, const char *lane);
 void journal_dot(struct journal *journal, const char *name);
 void journal_add(struct journal *journal, const struct journal_entry *entry);
-void
-journal_parked(struct journal *journal, const char *account, int64_t until, const char *reason);
+/* A line that is about no message: EVENT_PARKED, LIMITED, SUSPENDED, ACTIVATED, MOVED.  account and
+ * batch may be NULL, until 0. */
+void journal_policy(struct journal *journal, enum event event, const char *account,
+    const char *batch, int64_t until, const char *reason);
 /* Hands what is pending to the kernel: it survives this process.  -1 with errno. */
 int journal_write(struct journal *journal);
 /* The same, and fdatasync: it survives the machine.  After a failure the journal must not be

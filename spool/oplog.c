@@ -21,7 +21,7 @@ oplog_begin(struct oplog *log, struct err *err)
 		token_make(log->token);
 		file_name(log, name);
 		if (journal_create(&log->journal, log->spool->log, name, log->token,
-			"mailq-status") == 0)
+			program_invocation_short_name) == 0)
 			log->begun = true;
 		else if (errno != EEXIST && errno != ENOENT && errno != EWOULDBLOCK)
 			break;
@@ -52,6 +52,14 @@ oplog_add(struct oplog *log, enum event event, const char *name, const char *lan
 		name_decode(parsed.id, id);
 	lane_parse(lane, &parts);
 	journal_add(&log->journal, &entry);
+	log->lines++;
+}
+
+void
+oplog_policy(struct oplog *log, enum event event, const char *account, const char *batch,
+    int64_t until, const char *reason)
+{
+	journal_policy(&log->journal, event, account, batch, until, reason);
 	log->lines++;
 }
 

@@ -1,5 +1,5 @@
-/* The log of a program that changes messages' states by hand: log/TOKEN.log, begun when the first
- * line is due. */
+/* The log of a program that changes messages' states, or orders of another kind, by hand: log/TOKEN.log,
+ * begun when the first line is due. */
 #ifndef SPOOL_OPLOG_H
 #define SPOOL_OPLOG_H
 
@@ -19,6 +19,9 @@ int oplog_begin(struct oplog *log, struct err *err);
  * 0: none. */
 void oplog_add(struct oplog *log, enum event event, const char *name, const char *lane, int64_t due,
     const char *reason);
+/* A line about no message, as journal_policy. */
+void oplog_policy(struct oplog *log, enum event event, const char *account, const char *batch,
+    int64_t until, const char *reason);
 /* Syncs what was added.  0, or -1 with err. */
 int oplog_sync(struct oplog *log, struct err *err);
 /* Closes; one without lines leaves no file. */

@@ -79,6 +79,9 @@ record_pack(struct record *record, struct buf *out, struct err *err)
 		result = add_instant(&body, "due", record->due, err);
 	if (result == 0 && record->expires > 0)
 		result = add_instant(&body, "expires", record->expires, err);
+	if (result == 0 && record->max_attempts > 0 &&
+	    buf_addf(&body, "max-attempts: %" PRId64 "\n", record->max_attempts) < 0)
+		result = err_set(err, EX_DATAERR, "the envelope is too large");
 	for (size_t i = 0; i < record->recipient_count && result == 0; i++)
 		result = add_line(&body, "recipient", record->recipients[i], err);
 	if (result == 0) {
@@ -165,6 +168,13 @@ take_field(struct record *record, const char *key, char *value, struct err *err)
 		if (num_u64(value, 0, 3, &number) < 0)
 			return err_set(err, EX_DATAERR, "priority: \"%s\" is not 0 to 3", value);
 		record->priority = (int)number;
+		return 0;
+	}
+	if (strcmp(key, "max-attempts") == 0) {
+		if (num_u64(value, 1, RECORD_ATTEMPTS_MAX, &number) < 0)
+			return err_set(err, EX_DATAERR, "max-attempts: \"%s\" is not 1 to %d",
+			    value, RECORD_ATTEMPTS_MAX);
+		record->max_attempts = (int64_t)number;
 		return 0;
 	}
 	if (strcmp(key, "created") == 0)

@@ -27,6 +27,7 @@
 #define RECORD_FIRST_LINE 55	      /* bytes, with its newline */
 #define RECORD_MAX (4u * 1024 * 1024) /* bytes of a whole record: room for 10,000 recipients */
 #define RECORD_RECIPIENTS_MAX 10000
+#define RECORD_ATTEMPTS_MAX 1000000
 
 /* Facts about the text that are known only when all of it has been seen. */
 struct text_facts {
@@ -48,15 +49,16 @@ struct record {
 	char *sender; /* envelope sender; "" is the null reverse-path */
 	char **recipients;
 	size_t recipient_count;
-	char *subject;	  /* decoded, for display; or NULL */
-	char *from;	  /* the author's address, for display; or NULL */
-	char *message_id; /* the field of the text, without brackets; or NULL */
-	char *dsn_ret;	  /* "FULL", "HDRS" or NULL (RFC 3461) */
-	char *dsn_notify; /* "NEVER" or a list; or NULL */
-	char *envid;	  /* the sender's own name for it in reports (RFC 3461), or NULL */
-	char *source;	  /* who handed it in, for display; or NULL */
-	int64_t expires;  /* give up after this instant; 0: as the account says */
-	size_t size;	  /* of the record itself, set by pack and unpack */
+	char *subject;	      /* decoded, for display; or NULL */
+	char *from;	      /* the author's address, for display; or NULL */
+	char *message_id;     /* the field of the text, without brackets; or NULL */
+	char *dsn_ret;	      /* "FULL", "HDRS" or NULL (RFC 3461) */
+	char *dsn_notify;     /* "NEVER" or a list; or NULL */
+	char *envid;	      /* the sender's own name for it in reports (RFC 3461), or NULL */
+	char *source;	      /* who handed it in, for display; or NULL */
+	int64_t expires;      /* it is not sent from this instant on; 0: as the account says */
+	int64_t max_attempts; /* 1 to RECORD_ATTEMPTS_MAX; 0: as the account says */
+	size_t size;	      /* of the record itself, set by pack and unpack */
 	struct text_facts text;
 	char *memory; /* set by record_unpack: what the strings point into */
 };

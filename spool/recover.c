@@ -156,44 +156,62 @@ move_to(struct wreck *wreck, const struct remnant *remnant, enum state state,
 	    wreck->token, remnant->lane, remnant->text, state_text(state));
 }
 
+/* What follows for an uncertain message, as a word for the journal and for us: 'r', 'h' or 'f'.  Asks
+ * the account, and puts it on record (unsynced). */
+static char
+record_uncertain(struct wreck *wreck, const struct remnant *remnant,
+    const struct message_name *name)
+{
+	struct lane lane;
+	struct record record = { 0 };
+	char why[RECOVER_REASON] = "", reason[RECOVER_REASON + 200];
+	struct journal_entry entry = { .event = EVENT_UNCERTAIN,
+		.name = remnant->text,
+		.lane = remnant->lane,
+		.attempt = (int)name->attempts + 1,
+		.reason = "mailq-run died after it had offered the message and before it "
+			  "recorded the server's answer" };
+	bool read = message_open(remnant->lane_fd, remnant->text, name, NULL, &record, NULL) == 0;
+	char then = 'r';
+
+	lane_parse(remnant->lane, &lane);
+	if (wreck->policy != NULL)
+		then = wreck->policy(lane.account, name->attempts + 1, read ? &record : NULL, why,
+		    wreck->policy_arg);
+	entry.id = record.id;
+	entry.from = record.from;
+	entry.subject = record.subject;
+	entry.message_id = record.message_id;
+	entry.created = record.created;
+	entry.account = lane.account;
+	entry.batch = lane.batch;
+	entry.then = then == 'r' ? "retry" : then == 'h' ? "hold" : "fail";
+	journal_add(&wreck->journal, &entry);
+	if (entry.id != NULL && then != 'r' && then != 'h') {
+		entry.event = EVENT_FAILED;
+		entry.then = NULL;
+		entry.class = failure_text(then == 'x' ? FAILURE_EXHAUSTED :
+			then == 'e'		       ? FAILURE_EXPIRED :
+							 FAILURE_UNCERTAIN);
+		snprintf(reason, sizeof reason, "%s%s%s", why, why[0] != '\0' ? "; last: " : "",
+		    entry.reason);
+		entry.reason = reason;
+		journal_add(&wreck->journal, &entry);
+	}
+	record_release(&record);
+	return then == 'r' || then == 'h' ? then : 'f';
+}
+
 /* An uncertain message: what follows is on record before it is done. */
 static int
 settle_uncertain(struct wreck *wreck, struct remnant *remnant, const struct message_name *old,
     struct err *err)
 {
 	struct message_name name = *old;
-	struct lane lane;
-	struct record record = { 0 };
-	struct journal_entry entry = { .event = EVENT_UNCERTAIN,
-		.name = remnant->text,
-		.lane = remnant->lane,
-		.attempt = (int)old->attempts + 1,
-		.reason = "mailq-run died after it had offered the message and before it "
-			  "recorded the server's answer" };
-	static const char *const words[] = { "retry", "hold", "fail" };
-	char then = remnant->outcome == EVENT_UNCERTAIN ? remnant->then : 'r';
+	char then = remnant->then;
 
-	lane_parse(remnant->lane, &lane);
 	if (remnant->outcome != EVENT_UNCERTAIN) {
-		if (wreck->policy != NULL)
-			then = wreck->policy(lane.account, wreck->policy_arg);
-		if (message_open(remnant->lane_fd, remnant->text, old, NULL, &record, NULL) == 0) {
-			entry.id = record.id;
-			entry.from = record.from;
-			entry.subject = record.subject;
-			entry.message_id = record.message_id;
-			entry.created = record.created;
-		}
-		entry.account = lane.account;
-		entry.batch = lane.batch;
-		entry.then = words[then == 'h' ? 1 : then == 'f' ? 2 : 0];
-		journal_add(&wreck->journal, &entry);
-		if (entry.id != NULL && then == 'f') {
-			entry.event = EVENT_FAILED;
-			entry.then = NULL;
-			journal_add(&wreck->journal, &entry);
-		}
-		record_release(&record);
+		then = record_uncertain(wreck, remnant, old);
 		if (journal_sync(&wreck->journal) < 0)
 			return err_io(err, "spool %s: cannot sync cur/%s/journal",
 			    wreck->spool->path, wreck->token);

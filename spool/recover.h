@@ -3,6 +3,9 @@
 #define SPOOL_RECOVER_H
 
 #include "spool/journal.h"
+#include "spool/record.h"
+
+#define RECOVER_REASON 200 /* bytes */
 
 struct recover_result {
 	unsigned int runners; /* dead ones that were cleaned up */
@@ -11,8 +14,14 @@ struct recover_result {
 	uint64_t uncertain;   /* on the wire, no answer on record */
 };
 
-/* What follows for an uncertain message of this account: 'r'etry, 'h'old or 'f'ail. */
-typedef char uncertain_policy(const char *account, void *arg);
+/*
+ * What follows for an uncertain message of this account: 'r'etry, 'h'old or 'f'ail; and where a retry
+ * is what the account says but not left to the message, e'x'hausted or 'e'xpired, which is a failure as
+ * well, of that class; reason is why then, for people.  attempts: how many were made, the uncertain one
+ * included.  record is NULL where it cannot be read.
+ */
+typedef char uncertain_policy(const char *account, unsigned int attempts,
+    const struct record *record, char reason[RECOVER_REASON], void *arg);
 
 /*
  * Finds directories in cur/ whose journal nobody holds locked, and settles each message in them as

@@ -164,10 +164,11 @@ leave_lane(const struct claim *claim)
 /* Every settling move.  ENOENT would mean that somebody else moved a message out of our directory:
  * nobody does, so it is told. */
 static int
-move(struct claim *claim, enum state state, const struct message_name *name, struct err *err)
+move_to(struct claim *claim, enum state state, const char *lane, const struct message_name *name,
+    struct err *err)
 {
 	int result = spool_move(claim->runner->spool, claim->runner->lanes[claim->lane].fd,
-	    claim->text, state, claim_lane(claim), name);
+	    claim->text, state, lane, name);
 
 	if (result < 0)
 		move_fault(claim, state_text(state), err);
@@ -175,6 +176,12 @@ move(struct claim *claim, enum state state, const struct message_name *name, str
 		leave_lane(claim);
 	claim_close(claim);
 	return result;
+}
+
+static int
+move(struct claim *claim, enum state state, const struct message_name *name, struct err *err)
+{
+	return move_to(claim, state, claim_lane(claim), name, err);
 }
 
 int
@@ -245,11 +252,17 @@ runner_settle_corrupt(struct claim *claim, struct err *err)
 }
 
 int
-runner_put_back(struct claim *claim, struct err *err)
+runner_put_aside(struct claim *claim, const char *lane, struct err *err)
 {
 	enum state state = claim->name.due > clock_now() ? STATE_DEFERRED : STATE_WAITING;
 
-	return move(claim, state, &claim->name, err);
+	return move_to(claim, state, lane, &claim->name, err);
+}
+
+int
+runner_put_back(struct claim *claim, struct err *err)
+{
+	return runner_put_aside(claim, claim_lane(claim), err);
 }
 
 int

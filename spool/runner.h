@@ -73,5 +73,7 @@ int runner_settle_uncertain(struct claim *claim, struct err *err); /* into uncer
 int runner_settle_corrupt(struct claim *claim, struct err *err);   /* into corrupt/ */
 /* Back to where it came from, under the same name: nothing has happened to it. */
 int runner_put_back(struct claim *claim, struct err *err);
+/* The same into another lane, where it waits for the limit of a recipient's domain. */
+int runner_put_aside(struct claim *claim, const char *lane, struct err *err);
 
 #endif

@@ -568,6 +568,20 @@ msg() { # ID [MORE]
 	assert_equal "$output" four
 }
 
+@test "json: of many faults of the syntax a hundred are told, and how many more" {
+	{ yes '{"from":}' | head -n 150; msg good; echo; yes '{x}' | head -n 50; } >in
+	run --separate-stderr mailq-add --json in
+	assert_status 65
+	assert_equal "$output" good
+	assert_equal "${#stderr_lines[@]}" 101
+	assert_match "${stderr_lines[99]}" '^mailq-add: in: line 100, byte 9: '
+	assert_match "${stderr_lines[100]}" '^mailq-add: in: and 100 more that cannot be read$'
+	# What is JSON and no message is told of each time, with its place.
+	yes '{}' | head -n 150 >in
+	run --separate-stderr mailq-add --json in
+	assert_equal "$(grep -c 'messages\[[0-9]*\]\.subject: field required' <<<"$stderr")" 150
+}
+
 @test "json: no message at all is none, and no fault" {
 	run --separate-stderr mailq-add --json </dev/null
 	assert_status 0
@@ -647,7 +661,7 @@ msg() { # ID [MORE]
 
 	exec 8>in
 	awk 'BEGIN { for (i = 0; i < 100000; i++) printf "{\"id\":\"m%06d\",\"from\":\"a@example.com\",\"to\":[\"u%d@example.org\"],\"subject\":\"S %d\",\"body\":\"Hello %d\"}\n", i, i, i, i }' >&8
-	wait_for -t 120 file_lines ids 100000
+	wait_for -t 600 file_lines ids 100000
 	local peak
 
 	peak=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$pid/status")
@@ -668,7 +682,7 @@ msg() { # ID [MORE]
 
 	exec 8>in
 	yes '{"from":"a@example.com","to":["x"],"body":[[[]]],"unknown":{"a":1}}' | head -n 20000 >&8
-	wait_for -t 120 eval '[ "$(grep -c "subject: field required" faults)" -eq 20000 ]'
+	wait_for -t 600 eval '[ "$(grep -c "subject: field required" faults)" -eq 20000 ]'
 	local peak
 
 	peak=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$pid/status")
@@ -716,6 +730,13 @@ msg() { # ID [MORE]
 	refuse 65 'no account "x"' --account x --to b@example.org --subject S --body B
 	small | add --account backup b@example.org
 	assert_equal "$(field "$id" account)" backup
+}
+
+@test "a configured sender that is no address is told of at once, whoever writes" {
+	configure 'from = "not an address";'
+	refuse 78 '^mailq-add: delivery\.from: ' --from a@example.com --to b@example.org --subject S --body B
+	configure '' "$(printf 'accounts: (\n{ id = "main"; host = "a.example"; from = "x x"; } );')"
+	refuse 78 'mailq\.conf:3: accounts: from: ' --from a@example.com --to b@example.org --subject S --body B
 }
 
 @test "a configuration with a fault is 78 and names file and line" {
@@ -811,8 +832,8 @@ start_halfway() {
 	pid=$!
 	exec 8>in 9<out
 	{ msg one; echo; msg two; echo; msg three | head -c 60; } >&8
-	read -r -t 30 first <&9
-	read -r -t 30 second <&9
+	read -r -t 90 first <&9
+	read -r -t 90 second <&9
 	assert_equal "$first $second" "one two"
 }
 
@@ -851,7 +872,7 @@ start_halfway() {
 	[ "$(queued)" -eq 2 ]
 	msg three | tail -c +61 >&8
 	echo >&8
-	read -r -t 30 third <&9
+	read -r -t 90 third <&9
 	assert_equal "$third" three
 	exec 8>&-
 	wait "$pid"

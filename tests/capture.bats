@@ -45,7 +45,7 @@ for message in mailbox.Maildir(sys.argv[1], create=False):
 	run s-nail -n -H -S folder-resolved -f "$box"
 	assert_equal "$(grep -c 'Nachricht [123]' <<<"$output")" 3
 	# Without a terminal mutt can still be told to copy what it sees to another folder.
-	TERM=xterm run timeout 20 script -qec "mutt -n -F /dev/null -f '$box' \
+	TERM=xterm run timeout 90 script -qec "mutt -n -F /dev/null -f '$box' \
 		-e 'set folder=$PWD sort=date confirmappend=no confirmcreate=no' \
 		-e 'push \"<tag-entry><tag-entry><tag-entry><tag-prefix><copy-message>$PWD/copy<enter><exit>\"'" /dev/null
 	assert_equal "$(grep -c '^Subject: ' copy)" 3

@@ -69,6 +69,10 @@ faults() {
 	faults deliver-mixed
 }
 
+@test "delivering under the limits of an account and of a domain" {
+	faults deliver-limited
+}
+
 @test "recovering outcomes that were on record" {
 	faults recover-settling
 }

@@ -55,7 +55,7 @@ file_of() { find "$MAILQ_SPOOL/waiting" -type f; }
 @test "a pipe in tmp/ keeps nobody waiting" {
 	add
 	mkfifo "$MAILQ_SPOOL/tmp/pipe"
-	timeout 20 mailq-run -q
+	timeout 90 mailq-run -q
 	assert_equal "$(file_of)" ''
 }
 

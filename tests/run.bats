@@ -71,90 +71,6 @@ in_order() {
 	[[ ! $sent < $(history_of sent soon | value created) ]]
 }
 
-@test "the retry schedule: pauses in turn, the last one again and again" {
-	start_script server port 'dot=451 4.3.0 later'
-	accounts "$(relay main "$port" 'retry = [ "10s", "1m", "1h" ]; retry_jitter = 0;')"
-	add --id M
-	for pause in 10 60 3600 3600 3600; do
-		before=$(date +%s)
-		run_mailq
-		after=$(date +%s)
-		at=$(due M)
-		[ "$at" -ge $((before + pause)) ] && [ "$at" -le $((after + pause + 1)) ] ||
-			fail "due $((at - before)) s later, expected $pause"
-		# Before that, nothing happens.
-		run_mailq -v
-		summary 'sent 0, deferred 0, failed 0'
-		due_now M
-	done
-	assert_equal "$(attempts M)" 5
-	assert_equal "$(history_of deferred M | value attempt | paste -sd' ')" '1 2 3 4 5'
-}
-
-@test "jitter lengthens a pause by no more than it may" {
-	start_script server port 'dot=451 4.3.0 later'
-	accounts "$(relay main "$port" 'retry = [ "1000s" ]; retry_jitter = 50;')"
-	add_ids M 20
-	before=$(date +%s)
-	run_mailq
-	after=$(date +%s)
-	for ((i = 1; i <= 20; i++)); do
-		at=$(due "M-$i")
-		[ "$at" -ge $((before + 1000)) ] && [ "$at" -le $((after + 1501)) ] || fail "due $((at - before)) s later"
-	done
-	[ "$(find "$MAILQ_SPOOL/deferred" -type f -printf '%f\n' | cut -d. -f2 | sort -u | wc -l)" -gt 5 ]
-}
-
-@test "max_attempts" {
-	start_script server port 'rcpt=450 4.2.2 full'
-	accounts "$(relay main "$port" 'max_attempts = 3;')"
-	add --id M
-	run_mailq
-	due_now M
-	run_mailq
-	due_now M
-	run_mailq
-	summary 'sent 0, deferred 0, failed 1'
-	assert_equal "$(state M)" failed
-	assert_equal "$(history_of failed M | value reason)" 'given up after 3 attempts (max_attempts); last: 450 4.2.2 full'
-}
-
-@test "expires: a last attempt at that instant, none after" {
-	start_script server port 'dot=451 4.3.0 later'
-	accounts "$(relay main "$port" 'expires = "2s"; retry = [ "1h" ];')"
-	add --id M
-	run_mailq
-	assert_equal "$(state M)" deferred
-	given_up() { mailq-run && [ "$(state M)" = failed ]; }
-	wait_for given_up
-	assert_match "$(history_of failed M | value reason)" 'expire'
-	[ "$(attempts M)" -le 2 ]
-	attempts=$(saw server '> DATA')
-	run_mailq -v
-	assert_saw server '> DATA' "$attempts"
-	# Its time begins when it is to be sent.
-	add --id L --at +1h
-	before=$(state L)
-	assert_equal "$before" deferred
-}
-
-@test "a message that is older than it may be is not sent" {
-	start_keeper server port
-	accounts "$(relay main "$port" 'expires = "1s";')"
-	add --id M
-	expired() { [ "$(date +%s)" -gt $(($(due M) + 1)) ]; }
-	wait_for expired
-	run_mailq
-	summary 'sent 0, deferred 0, failed 1'
-	assert_equal "$(kept server)" 0
-	assert_match "$(history_of failed M | value reason)" expired
-	# An operator who wants it all the same gets an attempt.
-	mailq-status retry M
-	run_mailq
-	summary 'sent 1, deferred 0, failed 0'
-	assert_equal "$(kept server)" 1
-}
-
 # ---- options -----------------------------------------------------------------------------------
 
 @test "--id: only these, due or not" {
@@ -442,7 +358,7 @@ watches() { # PID: it is ready to be woken
 	for n in 1 2 3; do
 		add --subject "watched-$n"
 		has() { [ "$(kept server)" -eq "$n" ]; }
-		wait_for -t 5 has
+		wait_for has
 	done
 	settled() { [ "$(in_state cur)" -eq 1 ] && [ "$(in_state waiting)" -eq 0 ]; }
 	wait_for settled
@@ -487,7 +403,7 @@ watches() { # PID: it is ready to be woken
 	for n in 1 2 3; do
 		add --account quick
 		has() { [ "$(kept quick)" -eq "$n" ]; }
-		wait_for -t 10 has
+		wait_for has
 	done
 	touch gate
 	wait_for file_has stuck.log '^message'

@@ -61,7 +61,7 @@ defer() { # ID
 	run -0 mailq-status
 	assert_match "$output" '4 messages'
 	assert_match "$output" 'waiting +2  oldest due .*ago\)|waiting +2  oldest due .*now\)'
-	assert_match "$output" 'deferred +1  next due .*\(in 1h 59m\)'
+	assert_match "$output" 'deferred +1  next due .*\(in (2h|1h 5[0-9]m)\)'
 	assert_match "$output" 'held +1'
 	assert_match "$output" 'default +1 +1 +0 +0 +0 +0  spring'
 	run -0 mailq-status --json
@@ -77,20 +77,20 @@ defer() { # ID
 @test "the glance says which account rests, and until when" {
 	add
 	{
-		printf 'until: %s.000000\n' $(($(date +%s) + 600))
+		printf 'until: %s.000000\n' $(($(date +%s) + 7199))
 		printf 'since: %s.000000\n' $(($(date +%s) - 60))
 		printf 'faults: 3\nclass: auth\nreason: 535 5.7.8 no \033[31mred\n'
 	} >"$MAILQ_SPOOL/parked/capture"
 	printf 'until: 1.000000\nfaults: 1\nclass: tls\nreason: long ago\n' >"$MAILQ_SPOOL/parked/old"
 	run -0 mailq-status
-	assert_match "$output" 'Account capture is parked until .*\(in 9m 5.s\), 3 faults in a row'
+	assert_match "$output" 'Account capture is parked until .*\(in 1h 5[0-9]m\), 3 faults in a row'
 	assert_match "$output" 'auth: 535 5\.7\.8 no \\x1b\[31mred'
 	[[ $output != *'long ago'* ]]
 	run -0 mailq-status --json
 	assert_equal "$(json '.parked[] | [.account, .faults, .class] | @csv')" '"capture",3,"auth"'
 	add --id waits
 	run -0 mailq-status show waits
-	assert_match "$output" 'why +it waits for its account; account capture is parked until'
+	assert_match "$output" 'waits for +account capture, which rests until .*\(in 1h 5[0-9]m\) after 3 faults in a row: auth: 535'
 	rm "$MAILQ_SPOOL/parked/capture"
 	run -0 mailq-status
 	[[ $output != *parked* ]]
@@ -124,6 +124,45 @@ defer() { # ID
 	assert_match "$output" 'expected waiting, deferred'
 }
 
+@test "an empty list prints nothing; on a terminal, so much" {
+	run -0 --separate-stderr mailq-status list
+	assert_equal "$output$stderr" ''
+	run -0 script -qec 'mailq-status list' /dev/null
+	assert_equal "$output" $'no messages\r'
+	run -0 script -qec 'mailq-status list --json' /dev/null
+	assert_equal "$output" ''
+}
+
+@test "a long list is cut to the terminal's width, between characters" {
+	long=$(printf '%.0sé漢x' {1..200})
+	add --subject "$long" --id a
+	for columns in 60 61 62 63; do
+		run -0 script -qec "stty cols $columns; mailq-status list -l" /dev/null
+		line=${lines[2]%$'\r'}
+		assert_match "$line" '^ {10}me@example\.com -> you@example\.org: é.*\.\.\.$'
+		width=$(/usr/bin/python3 -c 'import sys, unicodedata
+print(sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in sys.argv[1]))' "$line")
+		[ "$width" -le "$columns" ] && [ "$width" -ge $((columns - 3)) ] || fail "$width of $columns columns"
+	done
+	run -0 mailq-status list -l
+	assert_match "$output" "$long"
+	run -0 script -qec 'stty cols 500; mailq-status list -l' /dev/null
+	[[ $output != *$long* ]]
+	add --subject short --id b
+	run -0 script -qec 'stty cols 60; mailq-status list -l' /dev/null
+	assert_match "$output" $'org: short\r'
+}
+
+@test "a spool that was not there is told of on a terminal" {
+	run -0 script -qec 'mailq-status -s nowhere' /dev/null
+	assert_match "$output" 'mailq-status: .*nowhere: there was no spool; an empty one is made'
+	[ -f nowhere/mailq-spool ]
+	run -0 --separate-stderr mailq-status -v -s another
+	assert_equal "$stderr" "mailq-status: $PWD/another: an empty spool is made"
+	run -0 --separate-stderr mailq-status -s another
+	assert_equal "$stderr" ''
+}
+
 @test "a list goes by account, priority and time" {
 	for i in 1 2 3; do
 		add --id "low$i" --priority 3
@@ -137,7 +176,7 @@ defer() { # ID
 	add --id MSG-1
 	run -0 mailq-status show MSG-1
 	assert_equal "${lines[0]}" 'MSG-1: waiting'
-	assert_match "$output" 'why +it goes with the next mailq-run'
+	assert_match "$output" 'waits for +the next mailq-run'
 	assert_match "$output" 'recipient +you@example.org'
 	assert_match "$output" 'file +waiting/default/2\.'
 	[ -f "$MAILQ_SPOOL/$(sed -n 's/^  file *//p' <<<"$output")" ]
@@ -167,16 +206,17 @@ defer() { # ID
 	mv "$MAILQ_SPOOL"/waiting/default/*/*.f "$MAILQ_SPOOL/failed/default/2.0/"
 	mv "$MAILQ_SPOOL"/waiting/default/*/*.u "$MAILQ_SPOOL/uncertain/default/2.0/"
 	claim c
-	for row in 'w:waiting:next mailq-run' 'd:deferred:to wait until it is due' 'r:deferred:next attempt' \
-		'h:held:release' 'c:claimed:mailq-run has it in hand' 'f:failed:given up' 'u:uncertain:answer was never seen'; do
+	for row in w:waiting:nothing d:deferred:not_before r:deferred:backoff h:held:held c:claimed:sending \
+		f:failed:failed u:uncertain:uncertain; do
 		IFS=: read -r id state why <<<"$row"
 		run -0 mailq-status show "$id" --json
 		assert_equal "$(json .state)" "$state"
-		assert_match "$(json .why)" "$why"
+		assert_equal "$(json .why.code)" "$why"
+		[ -n "$(json .why.text)" ]
 	done
 	exec 9>&-
 	run -0 mailq-status show c --json
-	assert_match "$(json .why)" 'is dead'
+	assert_match "$(json .why.text)" 'is dead'
 }
 
 @test "what is not there is 66, and the others are shown" {
@@ -242,7 +282,7 @@ defer() { # ID
 	mailq-status release a
 	assert_equal "$(state a)" deferred
 	run -0 mailq-status show a --json
-	assert_match "$(json .why)" 'to wait until'
+	assert_equal "$(json .why.code)" not_before
 }
 
 @test "retry makes due now what waits" {
@@ -455,7 +495,8 @@ defer() { # ID
 	add --id b
 	find "$MAILQ_SPOOL/waiting" -mindepth 2 -type d -exec touch -d '-1 minute' '{}' +
 	mailq-status --json >/dev/null
-	grep -q ' 2 ' "$MAILQ_SPOOL/count"
+	# Both are in the cache, be it in two buckets, where the clock went from one to the next.
+	assert_equal "$(awk '/^waiting/ { n += $4 } END { print n }' "$MAILQ_SPOOL/count")" 2
 	run -0 mailq-status --json
 	assert_equal "$(json .messages.waiting)" 2
 	mailq-status delete a

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "mail/header.h"
 #include "mail/message_json.h"
 
@@ -30,6 +31,25 @@ mail_id_check(const char *text, size_t len, struct err *err)
 		return err_set(err, EX_DATAERR, "expected 1 to %d bytes, found %zu", MAIL_ID_MAX,
 		    len);
 	return mail_text_check(text, len, err);
+}
+
+int
+mail_delivery_check(const struct mail_delivery *delivery, int64_t now, struct err *err)
+{
+	char expires[CLOCK_TEXT_SIZE], deferred[CLOCK_TEXT_SIZE];
+
+	if (delivery->expires_at == 0)
+		return 0;
+	clock_iso(delivery->expires_at, expires);
+	if (delivery->expires_at <= now)
+		return err_set(err, EX_DATAERR, "expires_ts: expected an instant ahead, found %s",
+		    expires);
+	if (delivery->expires_at <= delivery->deferred_at)
+		return err_set(err, EX_DATAERR,
+		    "expires_ts: expected an instant after %s, until which it is kept back; found "
+		    "%s",
+		    clock_iso(delivery->deferred_at, deferred), expires);
+	return 0;
 }
 
 void

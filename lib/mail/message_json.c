@@ -10,7 +10,7 @@
 #include "mail/mime.h"
 
 #define ATTACHMENT_MAX ((size_t)64 << 20)
-#define DEFERRED_MAX 253402300799.0 /* the end of the year 9999 */
+#define INSTANT_MAX 253402300799.0 /* the end of the year 9999 */
 
 struct reader {
 	const struct json *object;
@@ -381,22 +381,61 @@ read_priority(struct reader *r)
 		    "expected 0 to 3, or immediate, high, medium or low");
 }
 
-static void
-read_deferred(struct reader *r)
+/* Unix seconds into *ret; true where they are there and good. */
+static bool
+read_instant(struct reader *r, const char *name, int64_t *ret)
 {
-	const struct json *value = json_get_set(r->object, "deferred_ts");
+	const struct json *value = json_get_set(r->object, name);
 	double seconds;
 
 	if (value == NULL)
-		return;
-	if (json_to_double(value, &seconds) < 0)
-		add_fault(r, FIELD("deferred_ts"), "type_error.integer",
-		    "value is not a valid integer");
-	else if (!(seconds >= 0 && seconds <= DEFERRED_MAX))
-		add_fault(r, FIELD("deferred_ts"), "value_error",
+		return false;
+	if (json_to_double(value, &seconds) < 0) {
+		add_fault(r, FIELD(name), "type_error.integer", "value is not a valid integer");
+		return false;
+	}
+	if (!(seconds >= 0 && seconds <= INSTANT_MAX)) {
+		add_fault(r, FIELD(name), "value_error",
 		    "expected Unix seconds, 0 to the year 9999");
+		return false;
+	}
+	*ret = (int64_t)(seconds * (double)USEC);
+	return true;
+}
+
+static void
+read_max_attempts(struct reader *r)
+{
+	const struct json *value = json_get_set(r->object, "max_attempts");
+	int64_t number;
+
+	if (value == NULL)
+		return;
+	if (json_to_int(value, &number) < 0)
+		add_fault(r, FIELD("max_attempts"), "type_error.integer",
+		    "value is not a valid integer");
+	else if (number < 1 || number > MAIL_ATTEMPTS_MAX)
+		add_fault(r, FIELD("max_attempts"), "value_error", "expected 1 to 1000000");
 	else
-		r->delivery->deferred_at = (int64_t)(seconds * (double)USEC);
+		r->delivery->max_attempts = number;
+}
+
+/* From when on, until when and how often it may be tried. */
+static void
+read_times(struct reader *r)
+{
+	struct mail_delivery *delivery = r->delivery;
+	struct err err = ERR_INIT;
+
+	read_instant(r, "deferred_ts", &delivery->deferred_at);
+	if (read_instant(r, "expires_ts", &delivery->expires_at)) {
+		/* 0 would be none: it is an instant that is past. */
+		if (delivery->expires_at == 0)
+			delivery->expires_at = 1;
+		if (mail_delivery_check(delivery, r->options->now, &err) < 0)
+			add_err(r, FIELD("expires_ts"), &err);
+	}
+	read_max_attempts(r);
 }
 
 static void
@@ -404,7 +443,8 @@ tell_unknown(struct reader *r)
 {
 	static const char *const known[] = { "id", "account_id", "from", "to", "cc", "bcc",
 		"reply_to", "return_path", "message_id", "subject", "body", "content_type",
-		"headers", "attachments", "priority", "deferred_ts", "batch_code" };
+		"headers", "attachments", "priority", "deferred_ts", "expires_ts", "max_attempts",
+		"batch_code" };
 	struct json_iter it = JSON_ITER_INIT;
 	const struct json *value;
 	const char *name;
@@ -439,7 +479,7 @@ mail_message_from_json(const struct json *object, const struct mail_json_options
 	read_headers(&r);
 	read_attachments(&r);
 	read_priority(&r);
-	read_deferred(&r);
+	read_times(&r);
 	if (options->unknown != NULL)
 		tell_unknown(&r);
 	return faults->count > before || faults->truncated ? -1 : 0;

@@ -1,6 +1,7 @@
 /*
  * One message as a JSON object: id, account_id, from, to, cc, bcc, reply_to, return_path,
- * message_id, subject, body, content_type, headers, attachments, priority, deferred_ts, batch_code.
+ * message_id, subject, body, content_type, headers, attachments, priority, deferred_ts, expires_ts,
+ * max_attempts, batch_code.
  *
  * All faults of a message are collected, each with its path, so that an API can answer with the
  * list and a program can print lines.
@@ -21,6 +22,7 @@ struct json; /* base/json.h: a parsed value */
 #define MAIL_FAULTS_MAX 100 /* more are not collected */
 #define MAIL_PRIORITY_DEFAULT 2
 #define MAIL_ID_MAX 200 /* bytes of id, account_id, batch_code */
+#define MAIL_ATTEMPTS_MAX 1000000
 
 /* A step of a path: a key, or where that is NULL an index. */
 struct mail_fault_step {
@@ -58,13 +60,15 @@ struct mail_delivery {
 	char *id;
 	char *account_id;
 	char *batch_code;
-	int priority;	     /* 0 immediate, 1 high, 2 medium, 3 low; -1 absent */
-	int64_t deferred_at; /* not before, microseconds as in clock.h; 0 absent */
+	int priority;	      /* 0 immediate, 1 high, 2 medium, 3 low; -1 absent */
+	int64_t deferred_at;  /* not before, microseconds as in clock.h; 0 absent */
+	int64_t expires_at;   /* not from then on; 0 absent */
+	int64_t max_attempts; /* 1 to MAIL_ATTEMPTS_MAX; 0 absent */
 };
 
 #define MAIL_DELIVERY_INIT                                                                         \
 	{                                                                                          \
-		NULL, NULL, NULL, -1, 0                                                            \
+		NULL, NULL, NULL, -1, 0, 0, 0                                                      \
 	}
 #define AUTO_DELIVERY AUTO(mail_delivery_release)
 void mail_delivery_release(struct mail_delivery *delivery);
@@ -78,7 +82,12 @@ const char *mail_priority_name(int priority);
  * characters.  -1 with EX_DATAERR and no prefix. */
 int mail_id_check(const char *text, size_t len, struct err *err);
 
+/* Checks that there is time to deliver it in: expires_at lies behind now and deferred_at.  -1 with
+ * EX_DATAERR ("expires_ts: ..."). */
+int mail_delivery_check(const struct mail_delivery *delivery, int64_t now, struct err *err);
+
 struct mail_json_options {
+	int64_t now;		    /* for mail_delivery_check */
 	const char *default_domain; /* for addresses without one; NULL: they are refused */
 	const char *default_from;   /* where a message names none; NULL: from is required */
 	size_t attachment_max;	    /* bytes of one decoded content; 0: 64 MiB */

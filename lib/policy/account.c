@@ -9,11 +9,24 @@
 #include "base/clock.h"
 
 #define A(member) CONF_AT(struct account, member)
+#define D(member) CONF_AT(struct account_domain, member)
 #define SECOND USEC
 #define HOUR (3600 * USEC)
 #define DAY (24 * HOUR)
 
 #define SECRET_MAX 16384 /* bytes; access tokens are long */
+
+static int check_domain(void *domain, const char *place, struct err *err);
+static int check_id(void *id, const char *place, struct err *err);
+
+static const struct conf_item domain_schema[] = {
+	{ "domain", CONF_STRING, D(domain), .max = 255 },
+	{ "per_minute", CONF_INT, D(per_minute), "0", 0, INT32_MAX },
+	{ "per_hour", CONF_INT, D(per_hour), "0", 0, INT32_MAX },
+	{ "per_day", CONF_INT, D(per_day), "0", 0, INT32_MAX },
+	{ "connections", CONF_INT, D(connections), "0", 0, 1000 },
+	{ 0 },
+};
 
 /* The words of choices stand in the order of their enums. */
 const struct conf_item account_schema[] = {
@@ -58,9 +71,13 @@ const struct conf_item account_schema[] = {
 	{ "limit_per_minute", CONF_INT, A(limit_per_minute), "0", 0, INT32_MAX },
 	{ "limit_per_hour", CONF_INT, A(limit_per_hour), "0", 0, INT32_MAX },
 	{ "limit_per_day", CONF_INT, A(limit_per_day), "0", 0, INT32_MAX },
-	{ "limit_behavior", CONF_CHOICE, A(limit_behavior), "defer", .choices = "defer reject" },
+	{ "limit_behavior", CONF_CHOICE, A(limit_behavior), "defer",
+	    .choices = "defer reject fallback" },
 	{ "batch_size", CONF_INT, A(batch_size), "0", 0, INT32_MAX },
 	{ "min_interval_seconds", CONF_DURATION, A(min_interval), "0", 0, DAY },
+	{ "domains", CONF_GROUPS, A(domains), .items = domain_schema,
+	    .element_size = sizeof(struct account_domain), .check = check_domain },
+	{ "fallback", CONF_STRING, A(fallback), .max = ACCOUNT_ID_MAX, .check = check_id },
 	{ 0 },
 };
 
@@ -76,6 +93,70 @@ account_id_valid(const char *id)
 	return n > 0 && n <= ACCOUNT_ID_MAX && *id != '.';
 }
 
+static int
+check_id(void *id, const char *place, struct err *err)
+{
+	const char *text = *(char **)id;
+
+	(void)place;
+	if (text != NULL && !account_id_valid(text))
+		return err_set(err, EX_CONFIG,
+		    "expected the id of an account: letters, digits, - _ . @ and no dot first, "
+		    "found \"%s\"",
+		    text);
+	return 0;
+}
+
+/* Labels of letters, digits, "-" and "_", apart by dots: what can stand behind the @ of an address once
+ * it is in A-labels (RFC 5890). */
+static bool
+is_domain(const char *text)
+{
+	for (const char *p = text; *p != '\0'; p++) {
+		if (*p == '.' && (p == text || p[1] == '.' || p[1] == '\0'))
+			return false;
+		if (!isalnum((unsigned char)*p) && strchr("-_.", *p) == NULL)
+			return false;
+	}
+	return *text != '\0';
+}
+
+/* One entry of domains; its name becomes lower case. */
+static int
+check_domain(void *domain, const char *place, struct err *err)
+{
+	struct account_domain *d = domain;
+
+	(void)place;
+	if (d->domain == NULL)
+		return err_set(err, EX_CONFIG, "domain: expected one in each group");
+	if (!is_domain(d->domain))
+		return err_set(err, EX_CONFIG,
+		    "domain: expected a domain (as xn--... where it has other letters), found "
+		    "\"%s\"",
+		    d->domain);
+	if (strlen(d->domain) > ACCOUNT_DOMAIN_MAX)
+		return err_set(err, EX_CONFIG, "domain: expected at most %d bytes, found \"%s\"",
+		    ACCOUNT_DOMAIN_MAX, d->domain);
+	for (char *p = d->domain; *p != '\0'; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return 0;
+}
+
+static int
+check_domains(const struct account *a, struct err *err)
+{
+	const struct account_domain *v = a->domains.v;
+
+	for (size_t i = 1; i < a->domains.n; i++)
+		for (size_t k = 0; k < i; k++)
+			if (strcmp(v[i].domain, v[k].domain) == 0)
+				return err_set(err, EX_CONFIG,
+				    "domains: expected each domain once, found \"%s\" twice",
+				    v[i].domain);
+	return 0;
+}
+
 bool
 account_has_credentials(const struct account *a)
 {
@@ -83,8 +164,8 @@ account_has_credentials(const struct account *a)
 }
 
 /* Names other than localhost are not trusted to stay what they resolve to. */
-static bool
-is_loopback(const char *host)
+bool
+account_is_loopback(const char *host)
 {
 	struct in_addr four;
 	struct in6_addr six;
@@ -102,9 +183,13 @@ check_host(const struct account *a, struct err *err)
 	if (a->host == NULL)
 		return err_set(err, EX_CONFIG, "host: expected the server's name or address");
 	for (const char *p = a->host; *p != '\0'; p++) {
-		if (isspace((unsigned char)*p) || strchr("/@?#%\\[]", *p) != NULL)
-			return err_set(err, EX_CONFIG,
-			    "host: expected a name or address alone, found \"%s\"", a->host);
+		if (!isspace((unsigned char)*p) && strchr("/@?#%\\[]", *p) == NULL)
+			continue;
+		/* With an @ in it, it may be a URL, and hold a password. */
+		if (strchr(a->host, '@') != NULL)
+			return err_set(err, EX_CONFIG, "host: expected a name or address alone");
+		return err_set(err, EX_CONFIG,
+		    "host: expected a name or address alone, found \"%s\"", a->host);
 	}
 	return 0;
 }
@@ -135,7 +220,7 @@ settle_tls(struct account *a, struct err *err)
 	static const enum account_tls by_starttls[] = { ACCOUNT_STARTTLS_REQUIRED,
 		ACCOUNT_STARTTLS_TRY, ACCOUNT_TLS_NEVER };
 	bool exposed =
-	    account_has_credentials(a) && !a->allow_plaintext_auth && !is_loopback(a->host);
+	    account_has_credentials(a) && !a->allow_plaintext_auth && !account_is_loopback(a->host);
 
 	if (a->use_tls == 1 && a->starttls != CONF_UNSET)
 		return err_set(err, EX_CONFIG,
@@ -191,6 +276,10 @@ account_check(void *account, const char *place, struct err *err)
 	if (a->transport == ACCOUNT_SMTP &&
 	    (check_host(a, err) < 0 || check_credentials(a, err) < 0 || settle_tls(a, err) < 0))
 		return -1;
+	if (a->fallback != NULL && strcmp(a->fallback, a->id) == 0)
+		return err_set(err, EX_CONFIG, "fallback: expected another account than itself");
+	if (check_domains(a, err) < 0)
+		return -1;
 	return settle_dsn(a, err);
 }
 
@@ -202,4 +291,12 @@ account_release(void *account)
 	free(a->place);
 	free(a->dsn_notify);
 	a->place = a->dsn_notify = NULL;
+}
+
+void
+account_free(struct account *account)
+{
+	account_release(account);
+	conf_release(account_schema, account);
+	*account = (struct account){ 0 };
 }

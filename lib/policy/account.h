@@ -41,7 +41,20 @@ enum account_auth {
 /* What becomes of a message whose acceptance is not known. */
 enum account_uncertain { ACCOUNT_UNCERTAIN_RETRY, ACCOUNT_UNCERTAIN_HOLD, ACCOUNT_UNCERTAIN_FAIL };
 
-enum account_limit_behavior { ACCOUNT_LIMIT_DEFER, ACCOUNT_LIMIT_REJECT };
+/* What becomes of messages beyond the account's limit. */
+enum account_limit_behavior {
+	ACCOUNT_LIMIT_DEFER,	/* they wait for the next slot */
+	ACCOUNT_LIMIT_REJECT,	/* an error at once */
+	ACCOUNT_LIMIT_FALLBACK, /* the next account in line takes them */
+};
+
+/* What an account may send to one domain of recipients; 0 is no limit. */
+struct account_domain {
+	char *domain; /* lower case, A-labels (RFC 5890) */
+	int64_t per_minute, per_hour, per_day;
+	int64_t connections; /* messages in conversation at once, of all runners together */
+};
+#define ACCOUNT_DOMAIN_MAX 47 /* bytes: it is part of file names */
 
 enum account_dsn_return { ACCOUNT_DSN_UNSET, ACCOUNT_DSN_FULL, ACCOUNT_DSN_HEADERS };
 
@@ -88,11 +101,14 @@ struct account {
 	int64_t max_attempts;	/* 0: no bound but expires */
 	int uncertain;		/* enum account_uncertain */
 
-	/* Read and kept; 0 is no limit. */
-	int64_t limit_per_minute, limit_per_hour, limit_per_day;
-	int limit_behavior; /* enum account_limit_behavior */
-	int64_t batch_size;
-	int64_t min_interval; /* microseconds */
+	int64_t limit_per_minute, limit_per_hour, limit_per_day; /* 0 is no limit */
+	int limit_behavior;					 /* enum account_limit_behavior */
+	int64_t batch_size;	    /* messages in one cycle at the most; 0: no bound */
+	int64_t min_interval;	    /* microseconds from one message to the next */
+	struct conf_groups domains; /* struct account_domain */
+	char *fallback;	 /* the account that takes over when this one has a fault; NULL */
+	bool kept;	 /* made by mailq-rules or the API: it stands in the spool */
+	int64_t created; /* when; 0 where it is not known */
 
 	struct strings dsn_words; /* dsn_notify as written */
 };
@@ -109,10 +125,15 @@ extern const struct conf_item account_schema[];
 int account_check(void *account, const char *place, struct err *err);
 /* Frees what account_check made; fits conf_item.release. */
 void account_release(void *account);
+/* Frees all that an account holds, and zeroes it. */
+void account_free(struct account *account);
 
 /* True for letters, digits, "-", "_", ".", "@", 1 to ACCOUNT_ID_MAX bytes, no dot first: an id is
  * part of file names. */
 bool account_id_valid(const char *id);
+
+/* True where a host, as written in a setting, is this one. */
+bool account_is_loopback(const char *host);
 
 /* True where the account logs in: AUTH must be offered and answered 235. */
 bool account_has_credentials(const struct account *a);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/zone.h"
 #include "policy/settings_private.h"
 
 #define S(member) CONF_AT(struct settings, member)
@@ -15,6 +16,7 @@
 #define ACCOUNTS_MAX 1000
 
 static int check_host_name(void *value, const char *place, struct err *err);
+static int check_timezone(void *value, const char *place, struct err *err);
 static int check_directories(void *value, const char *place, struct err *err);
 
 const struct conf_item settings_schema[] = {
@@ -38,7 +40,8 @@ const struct conf_item settings_schema[] = {
 	{ "server.listen", CONF_STRING, S(server.listen), "127.0.0.1", .max = 255 },
 	{ "server.port", CONF_INT, S(server.port), "8000", 1, 65535 },
 	{ "server.api_token", CONF_STRING, S(server.api_token) },
-	{ "scheduler.timezone", CONF_STRING, S(scheduler.timezone), .max = 255 },
+	{ "scheduler.timezone", CONF_STRING, S(scheduler.timezone), .max = 255,
+	    .check = check_timezone },
 	{ "scheduler.outside_rules", CONF_CHOICE, S(scheduler.outside_rules), "minute",
 	    .choices = "minute wait" },
 	{ "fetch.url", CONF_STRING, S(fetch.url), .max = 8192 },
@@ -68,6 +71,16 @@ check_host_name(void *value, const char *place, struct err *err)
 }
 
 static int
+check_timezone(void *value, const char *place, struct err *err)
+{
+	AUTO(zone_free) struct zone *zone = NULL;
+	const char *name = *(char **)value;
+
+	(void)place;
+	return name != NULL ? zone_open(name, &zone, err) : 0;
+}
+
+static int
 check_directories(void *value, const char *place, struct err *err)
 {
 	const struct strings *paths = value;
@@ -81,32 +94,9 @@ check_directories(void *value, const char *place, struct err *err)
 	return 0;
 }
 
-size_t
-settings_n_accounts(const struct settings *s)
-{
-	return s->accounts.n;
-}
-
-const struct account *
-settings_account_at(const struct settings *s, size_t i)
-{
-	return (const struct account *)s->accounts.v + i;
-}
-
-const struct account *
-settings_account(const struct settings *s, const char *id)
-{
-	for (size_t i = 0; i < s->accounts.n; i++) {
-		const struct account *a = settings_account_at(s, i);
-
-		if (strcmp(a->id, id) == 0)
-			return a;
-	}
-	return NULL;
-}
-
+/* Those of mailq.conf and the environment. */
 static int
-check_ids(const struct settings *s, struct err *err)
+check_configured(const struct settings *s, struct err *err)
 {
 	if (s->accounts.n > ACCOUNTS_MAX)
 		return err_set(err, EX_CONFIG, "%s: accounts: expected at most %d of them", s->file,
@@ -118,12 +108,6 @@ check_ids(const struct settings *s, struct err *err)
 		if (first != a)
 			return err_set(err, EX_CONFIG, "%s: accounts: id \"%s\" is taken at %s",
 			    a->place, a->id, first->place);
-	}
-	for (size_t i = 0; i < s->delivery.default_accounts.n; i++) {
-		if (settings_account(s, s->delivery.default_accounts.v[i]) == NULL)
-			return err_set(err, EX_CONFIG,
-			    "%s: delivery.default_accounts: there is no account \"%s\"", s->file,
-			    s->delivery.default_accounts.v[i]);
 	}
 	return 0;
 }
@@ -156,21 +140,11 @@ take_variables(const struct variable *list, size_t n, const struct conf_item *sc
 	return 0;
 }
 
-static const struct conf_item *
-accounts_item(void)
-{
-	const struct conf_item *item = settings_schema;
-
-	while (item->type != CONF_GROUPS)
-		item++;
-	return item;
-}
-
 /* An account that stands in no file. */
 static struct account *
 add_account(struct settings *s, const char *id)
 {
-	struct account *a = conf_groups_add(accounts_item(), &s->accounts);
+	struct account *a = conf_groups_add(conf_find(settings_schema, "accounts"), &s->accounts);
 
 	a->id = xstrdup(id);
 	return a;
@@ -222,12 +196,13 @@ load(struct settings *s, const char *file, struct err *err)
 		struct account *a = add_account(s, "capture");
 
 		a->transport = ACCOUNT_CAPTURE;
+		s->built_in = true;
 		if (account_check(a, "built in", err) < 0)
 			return -1;
 	}
 	if (s->delivery.hostname == NULL)
 		s->delivery.hostname = settings_hostname();
-	return check_ids(s, err);
+	return check_configured(s, err);
 }
 
 int
@@ -246,29 +221,8 @@ settings_release(struct settings *s)
 	conf_release(settings_schema, s);
 	free(s->file);
 	s->file = NULL;
-}
-
-int
-settings_resolve(const struct settings *s, const char *name, const struct account **ret, size_t max,
-    struct err *err)
-{
-	const struct strings *defaults = &s->delivery.default_accounts;
-	const struct account *one;
-	size_t n = defaults->n < max ? defaults->n : max;
-
-	if (name != NULL && *name != '\0' && strcmp(name, "default") != 0) {
-		one = settings_account(s, name);
-		if (one == NULL)
-			return err_set(err, EX_CONFIG, "there is no account \"%s\"", name);
-	} else if (defaults->n > 0) {
-		for (size_t i = 0; i < n; i++)
-			ret[i] = settings_account(s, defaults->v[i]);
-		return (int)n;
-	} else {
-		one = settings_account(s, "default");
-		if (one == NULL)
-			one = settings_account_at(s, 0);
-	}
-	ret[0] = one;
-	return 1;
+	for (size_t i = 0; i < s->broken.n; i++)
+		free(s->broken.v[i]);
+	free(s->broken.v);
+	s->broken = (struct strings){ 0 };
 }

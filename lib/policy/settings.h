@@ -20,6 +20,19 @@
 #include "base/err.h"
 #include "policy/account.h"
 
+/*
+ * Accounts of the spool that are read when they are first asked for: for programs that are called often
+ * and need one of many.  What they give lives as long as they do.
+ */
+struct settings_more {
+	/* The account of this id: 1; 0: there is none; -1: its file is damaged. */
+	int (*find)(struct settings_more *more, const char *id, const struct account **ret);
+	/* The one that was made first of all, likewise. */
+	int (*first)(struct settings_more *more, const struct account **ret);
+	/* Appends the ids of all, apart by ", ", as far as there is room. */
+	void (*list)(struct settings_more *more, struct buf *ids);
+};
+
 struct settings {
 	char *file; /* the file that was read; NULL: none */
 
@@ -63,7 +76,12 @@ struct settings {
 		bool when_idle;
 	} sync;
 
-	struct conf_groups accounts; /* struct account; as configured, then built in ones */
+	struct conf_groups
+	    accounts;	       /* struct account; as configured, or built in, then the spool's */
+	bool built_in;	       /* the only account is the built-in capture */
+	struct strings broken; /* ids of accounts whose files are damaged */
+	bool broken_first;     /* one of them would be the default, as far as is known */
+	struct settings_more *more; /* NULL: the spool's are all in accounts and broken */
 };
 
 /* The table of mailq.conf; ends with an empty entry.  Accounts' settings: account_schema. */
@@ -86,16 +104,38 @@ void settings_release(struct settings *s);
  */
 int settings_spool(const struct settings *s, const char *option, char **ret_path, struct err *err);
 
+/* Appends an account (its members are taken over, *account is zeroed) that stands in the spool; the ids
+ * of those whose files are damaged are remembered by settings_broken.  To be called for both in the
+ * order in which they were made.  The built-in capture gives way to the first. */
+void settings_add_account(struct settings *s, struct account *account);
+void settings_add_broken(struct settings *s, const char *id);
+/* True for the id of such an account, and for "default" where that is one: messages that name it wait. */
+bool settings_broken(const struct settings *s, const char *id);
+/* The spool's accounts, of which there is one at least, are found through more from now on.  It stays the
+ * caller's. */
+void settings_set_more(struct settings *s, struct settings_more *more);
+/* Checks what holds between settings, once all accounts are there: the accounts exist that
+ * delivery.default_accounts and the fallbacks in mailq.conf name.  (A fallback that an account of the
+ * spool names in vain is passed over: one file must not stop the others.)  -1 with err (EX_CONFIG) that
+ * names the place. */
+int settings_complete(const struct settings *s, struct err *err);
+
+/* Those in memory: without what is found through more. */
 size_t settings_n_accounts(const struct settings *s);
 const struct account *settings_account_at(const struct settings *s, size_t i);
 /* The account with this id, NULL where there is none. */
 const struct account *settings_account(const struct settings *s, const char *id);
 
+/* Appends all ids, apart by ", ", as far as there is room: for messages. */
+void settings_list_accounts(const struct settings *s, struct buf *ids);
+
 /*
  * The accounts to try in turn for a message's account name.  NULL, "" and "default": those of
  * delivery.default_accounts, else the account "default", else the first one configured, else the
- * built-in "capture".  Fills ret (room for max) and returns how many (>= 1), or -1 with err
- * (EX_CONFIG) where the name is not known.
+ * first one made in the spool, else the built-in "capture".  Behind them come their fallbacks, and the
+ * fallbacks of these, each account once.  Fills ret (room for max, > 0) and returns how many (>= 1), or
+ * -1 with err (EX_CONFIG) where the name is not known, or the file of that account is damaged (then
+ * settings_broken says so).
  */
 int settings_resolve(const struct settings *s, const char *name, const struct account **ret,
     size_t max, struct err *err);

@@ -12,12 +12,17 @@ rename: where it stands, the message is whole.
   --login USER:PASS   demand AUTH (PLAIN or LOGIN), over a loopback without TLS
   --refuse ADDR=REPLY refuse this recipient with REPLY ("550 5.1.1 unknown"); may be repeated
   --refuse-once ...   the same for its first attempt only
+  --slow SECONDS      take so long to answer a message
+
+The envelope says when its first recipient was accepted ("begun"), when the message was there ("came"),
+and when it was about to be answered ("done").
 """
 import argparse
 import asyncio
 import json
 import os
 import signal
+import time
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
@@ -47,11 +52,14 @@ class Keeper:
         self.refuse = dict(item.split("=", 1) for item in options.refuse)
         self.refuse_once = dict(item.split("=", 1) for item in options.refuse_once)
         self.seven_bit = options.seven_bit
+        self.slow = options.slow
 
     async def handle_RCPT(self, server, session, envelope, address, rcpt_options):
         reply = self.refuse_once.pop(address, None) or self.refuse.get(address)
         if reply:
             return reply
+        if not envelope.rcpt_tos:
+            session.begun = time.time()
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(rcpt_options)
         return "250 2.1.5 OK"
@@ -60,18 +68,22 @@ class Keeper:
         content = envelope.original_content
         if self.seven_bit and any(byte > 127 for byte in content):
             return "554 5.6.1 eight-bit text"
+        came = time.time()
         self.count += 1
-        base = os.path.join(self.dir, "%05d" % self.count)
+        count = self.count
+        base = os.path.join(self.dir, "%05d" % count)
+        await asyncio.sleep(self.slow)
         with open(base + ".eml", "wb") as file:
             file.write(content)
         with open(base + ".new", "w", encoding="utf-8") as file:
             json.dump({"sender": envelope.mail_from, "recipients": envelope.rcpt_tos,
                        "mail_options": envelope.mail_options, "peer": session.peer[0],
                        "port": session.peer[1], "helo": session.host_name,
+                       "begun": session.begun, "came": came, "done": time.time(),
                        "login": getattr(session, "auth_data_kept", None)}, file,
                       ensure_ascii=False)
         os.rename(base + ".new", base + ".json")
-        return "250 2.0.0 kept as %05d" % self.count
+        return "250 2.0.0 kept as %05d" % count
 
 
 class SevenBitKeeper(SevenBit, Keeper):
@@ -88,6 +100,7 @@ def main():
     parser.add_argument("--login")
     parser.add_argument("--refuse", action="append", default=[])
     parser.add_argument("--refuse-once", action="append", default=[])
+    parser.add_argument("--slow", type=float, default=0)
     options = parser.parse_args()
     os.makedirs(options.dir, exist_ok=True)
     handler = (SevenBitKeeper if options.seven_bit else Keeper)(options)

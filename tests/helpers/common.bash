@@ -9,7 +9,8 @@
 # is left.  common_teardown stops what start_server started.
 #
 # Nothing here sleeps for a time that was guessed: wait_for and its like look at the thing itself,
-# many times a second, until it is so or far too much time has gone by (then the test fails).
+# many times a second, until it is so or far too much time has gone by (then the test fails).  What is
+# too much is a matter of failing tests only, so it is ample: a machine may be slow, or busy.
 
 MAILQ_TOP=${MAILQ_TOP:-$(cd "$BATS_TEST_DIRNAME/.." && pwd)}
 MAILQ_BUILD=${MAILQ_BUILD:-$MAILQ_TOP/build}
@@ -67,9 +68,10 @@ pause() {
 	read -r -t "${1:-0.02}" -u "$PAUSE_FD" || :
 }
 
-# wait_for [-t SECONDS] COMMAND...: until COMMAND succeeds; fails after SECONDS (30).
+# wait_for [-t SECONDS] COMMAND...: until COMMAND succeeds; fails after SECONDS (90).  What COMMAND says
+# is looked up each time: a "$(...)" among its arguments would be looked up once, before the first.
 wait_for() {
-	local limit=30 end
+	local limit=90 end
 
 	if [ "$1" = -t ]; then
 		limit=$2
@@ -84,7 +86,7 @@ wait_for() {
 
 # wait_gone PID [SECONDS]: until the process is gone (or a zombie, if it is not our child).
 wait_gone() {
-	wait_for -t "${2:-30}" not_running "$1"
+	wait_for -t "${2:-90}" not_running "$1"
 }
 not_running() {
 	local state
@@ -141,7 +143,7 @@ server_pid() {
 
 # wait_port NAME PORT: until server NAME accepts connections; fails at once when it has died.
 wait_port() {
-	local pid end=$((SECONDS + 30))
+	local pid end=$((SECONDS + 90))
 
 	pid=$(server_pid "$1")
 	until port_open "$2"; do

@@ -90,7 +90,7 @@ class Spool:
             **more,
         )
 
-    def call(self, argv, text="", env=None, wrapper=(), seconds=60):
+    def call(self, argv, text="", env=None, wrapper=(), seconds=200):
         """(exit status, stdout, stderr); a status of -9 is a kill."""
         process = self.start(argv, env, wrapper, stdin=subprocess.PIPE)
         try:

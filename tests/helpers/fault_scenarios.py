@@ -244,6 +244,15 @@ class DeliverMixed(DeliverSmtp):
             )
 
 
+class DeliverLimited(DeliverSmtp):
+    """All but one message are put aside for their domain first; slots are taken and given back."""
+
+    policy = (
+        'limit_per_minute = 100; domains = ( { domain = "example.org"; connections = 1; '
+        "per_hour = 100; } );"
+    )
+
+
 class Recover(DeliverMixed):
     """The mailq-run that meets the fault is the one that cleans up after another."""
 
@@ -369,6 +378,7 @@ SCENARIOS = {
     "deliver-captured": DeliverCaptured,
     "deliver-smtp": DeliverSmtp,
     "deliver-mixed": DeliverMixed,
+    "deliver-limited": DeliverLimited,
     "recover-settling": Recover,
     "recover-uncertain": RecoverUncertain,
     "recover-failing": RecoverFailing,

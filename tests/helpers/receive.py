@@ -82,7 +82,7 @@ class Server:
     def count(self, test_id):
         return len(self.receipts[test_id])
 
-    def wait_for(self, condition, seconds=60):
+    def wait_for(self, condition, seconds=120):
         """Until condition() holds; it is looked at after each message."""
         with self.changed:
             if not self.changed.wait_for(condition, seconds):

@@ -93,6 +93,20 @@ print_item(const char *prefix, const struct conf_item *item)
 		printf("; default %s.\n", item->fallback);
 }
 
+/* Those of a list of groups behind the list itself. */
+static void
+print_items(const char *prefix, const struct conf_item *items)
+{
+	char inner[100];
+
+	for (; items->path != NULL; items++) {
+		print_item(prefix, items);
+		snprintf(inner, sizeof inner, "%s%s.", prefix, items->path);
+		if (items->type == CONF_GROUPS)
+			print_items(inner, items->items);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -100,17 +114,12 @@ main(int argc, char **argv)
 		AUTO_SETTINGS struct settings settings = { 0 };
 		struct err err = ERR_INIT;
 
-		if (settings_load(&settings, argv[i], &err) < 0)
+		if (settings_load(&settings, argv[i], &err) < 0 ||
+		    settings_complete(&settings, &err) < 0)
 			return err_print(&err);
 	}
 	if (argc > 1)
 		return 0;
-	for (const struct conf_item *item = settings_schema; item->path != NULL; item++) {
-		print_item("", item);
-		if (item->type != CONF_GROUPS)
-			continue;
-		for (const struct conf_item *inner = item->items; inner->path != NULL; inner++)
-			print_item("accounts.", inner);
-	}
+	print_items("", settings_schema);
 	return 0;
 }

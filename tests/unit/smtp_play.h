@@ -19,7 +19,7 @@
 #include "smtp/pool.h"
 #include "unit.h"
 
-enum { PLAY_JOBS = 64, PLAY_SECONDS = 20 };
+enum { PLAY_JOBS = 64, PLAY_SECONDS = 90 };
 
 struct server {
 	pid_t pid;
@@ -91,7 +91,8 @@ server_start(struct server *s, const char *const *args)
 UNIT_HELPER void
 server_stop(struct server *s)
 {
-	while (server_count(s, "\nconnect ") > server_count(s, "\nend ") && server_read(s, 5000))
+	while (server_count(s, "\nconnect ") > server_count(s, "\nend ") &&
+	    server_read(s, PLAY_SECONDS * 1000))
 		continue;
 	kill(s->pid, SIGKILL);
 	waitpid(s->pid, NULL, 0);

@@ -82,6 +82,7 @@ static const struct {
 	{ "host=a b", "host: expected a name or address alone, found \"a b\"" },
 	{ "host=smtp://h", "host: expected a name or address alone, found \"smtp://h\"" },
 	{ "host=[::1]", "host: expected a name or address alone, found \"[::1]\"" },
+	{ "host=smtp://user:secret@h", "host: expected a name or address alone" },
 	{ "id=\nhost=h", "id: expected one for each account" },
 	{ "id=../x\nhost=h",
 	    "id: expected letters, digits, - _ . @ and no dot first, found \"../x\"" },

@@ -240,7 +240,7 @@ TEST(lock_is_exclusive_and_waits)
 	before = clock_monotonic();
 	CHECK_INT(fs_lock(second, 30000), -1);
 	CHECK_INT(errno, EWOULDBLOCK);
-	CHECK(clock_monotonic() - before < 5 * USEC);
+	CHECK(clock_monotonic() - before < 60 * USEC);
 	close(take_fd(&first));
 	CHECK_INT(fs_lock(second, USEC), 0);
 }

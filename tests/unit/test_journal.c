@@ -94,7 +94,7 @@ TEST(write_and_read)
 	journal_offered(&journal, "2.1.000000.0.0.MSG-1", "main");
 	journal_dot(&journal, "2.1.000000.0.0.MSG-1");
 	journal_add(&journal, &entry);
-	journal_parked(&journal, "main", INT64_C(1732170240) * USEC, "535 no");
+	journal_policy(&journal, EVENT_PARKED, "main", NULL, INT64_C(1732170240) * USEC, "535 no");
 	CHECK_INT(journal_sync(&journal), 0);
 	fd = openat(dir, "j1", O_RDONLY | O_CLOEXEC);
 	CHECK_INT(journal_read(fd, 0, collect, &lines, &bad), 0);
@@ -126,6 +126,50 @@ TEST(write_and_read)
 	lines = (struct lines){ 0 };
 	CHECK_INT(journal_read(fd, (int64_t)bad, collect, &lines, NULL), 0);
 	CHECK_STR(lines.events, "deferred parked ");
+	journal_close(&journal);
+}
+
+/* Lines that are about no message, and why one failed, word for word: other programs read them. */
+TEST(classes_and_policies)
+{
+	AUTO_FD int dir = open_tmpdir();
+	AUTO_BUF struct buf text = BUF_INIT(65536);
+	struct journal journal;
+	static const char *const classes[] = { [FAILURE_REFUSED] = "refused",
+		[FAILURE_EXHAUSTED] = "exhausted",
+		[FAILURE_EXPIRED] = "expired",
+		[FAILURE_LIMIT] = "limit",
+		[FAILURE_ACCOUNT] = "account",
+		[FAILURE_UNCERTAIN] = "uncertain" };
+
+	CHECK_INT(journal_create(&journal, dir, "j-classes", "token", "test"), 0);
+	for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+		struct journal_entry entry = { .event = EVENT_FAILED,
+			.id = "m",
+			.attempt = -1,
+			.class = failure_text((enum failure)i),
+			.reason = "r" };
+
+		CHECK_STR(entry.class, classes[i]);
+		journal_add(&journal, &entry);
+	}
+	journal_policy(&journal, EVENT_LIMITED, "main", NULL, INT64_C(1732170240) * USEC,
+	    "5 a minute");
+	journal_policy(&journal, EVENT_SUSPENDED, NULL, "spring", 0, "no hurry");
+	journal_policy(&journal, EVENT_ACTIVATED, NULL, NULL, 0, NULL);
+	CHECK_INT(journal_write(&journal), 0);
+	CHECK_INT(fs_read_file(dir, "j-classes", &text), 0);
+	CHECK(
+	    strstr(text.s,
+		"\"event\":\"failed\",\"id\":\"m\",\"class\":\"exhausted\",\"reason\":\"r\"}\n") !=
+	    NULL);
+	CHECK(strstr(text.s,
+		  "\"event\":\"limited\",\"account\":\"main\",\"until\":"
+		  "\"2024-11-21T06:24:00.000000Z\",\"reason\":\"5 a minute\"}\n") != NULL);
+	CHECK(
+	    strstr(text.s,
+		"\"event\":\"suspended\",\"batch\":\"spring\",\"reason\":\"no hurry\"}\n") != NULL);
+	CHECK(strstr(text.s, "\"event\":\"activated\"}\n") != NULL);
 	journal_close(&journal);
 }
 

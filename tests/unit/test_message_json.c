@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "mail/message_json.h"
 
@@ -61,6 +62,7 @@ TEST(a_whole_message)
 	    "{\"storage_path\":\"base64:aGk=\",\"filename\":\"b\"},"
 	    "{\"storage_path\":\"aGk=\",\"fetch_mode\":\"base64\"}],"
 	    "\"priority\":\"high\",\"deferred_ts\":1728470400,\"batch_code\":\"spring\","
+	    "\"expires_ts\":1728470401.5,\"max_attempts\":3,"
 	    "\"other\":1,\"more\":{}}";
 
 	CHECK_INT(load(text, &options, &m, &delivery, &lines), 0);
@@ -70,6 +72,8 @@ TEST(a_whole_message)
 	CHECK_STR(delivery.batch_code, "spring");
 	CHECK_INT(delivery.priority, 1);
 	CHECK_INT(delivery.deferred_at, INT64_C(1728470400000000));
+	CHECK_INT(delivery.expires_at, INT64_C(1728470401500000));
+	CHECK_INT(delivery.max_attempts, 3);
 	CHECK_STR(m.from.name, "Jörg");
 	CHECK_INT(m.to.count, 3);
 	CHECK_STR(m.to.at[2].addr, "e@f");
@@ -107,6 +111,8 @@ TEST(the_least)
 	CHECK_STR(m.from.addr, "app@b");
 	CHECK_STR(m.to.at[0].addr, "root@d");
 	CHECK_INT(delivery.priority, -1);
+	CHECK_INT(delivery.expires_at, 0);
+	CHECK_INT(delivery.max_attempts, 0);
 	CHECK(delivery.id == NULL && m.message_id == NULL);
 }
 
@@ -147,6 +153,24 @@ TEST(faults)
 		{ MESSAGE(",\"deferred_ts\":1e300"),
 		    "deferred_ts: expected Unix seconds, 0 to the year 9999" },
 		{ MESSAGE(",\"deferred_ts\":\"x\""), "deferred_ts: value is not a valid integer" },
+		{ MESSAGE(",\"expires_ts\":1e300"),
+		    "expires_ts: expected Unix seconds, 0 to the year 9999" },
+		{ MESSAGE(",\"expires_ts\":true"), "expires_ts: value is not a valid integer" },
+		{ MESSAGE(",\"expires_ts\":0"),
+		    "expires_ts: expected an instant ahead, found 1970-01-01T00:00:00Z" },
+		{ MESSAGE(",\"expires_ts\":1000000000"),
+		    "expires_ts: expected an instant ahead, found 2001-09-09T01:46:40Z" },
+		{ MESSAGE(",\"deferred_ts\":1000000002,\"expires_ts\":1000000002"),
+		    "expires_ts: expected an instant after 2001-09-09T01:46:42Z, until which it is "
+		    "kept back; found 2001-09-09T01:46:42Z" },
+		{ MESSAGE(",\"deferred_ts\":\"x\",\"expires_ts\":1,\"max_attempts\":1.5"),
+		    "deferred_ts: value is not a valid integer; expires_ts: expected an instant "
+		    "ahead, found 1970-01-01T00:00:01Z; max_attempts: value is not a valid "
+		    "integer" },
+		{ MESSAGE(",\"max_attempts\":0"), "max_attempts: expected 1 to 1000000" },
+		{ MESSAGE(",\"max_attempts\":1000001"), "max_attempts: expected 1 to 1000000" },
+		{ MESSAGE(",\"max_attempts\":\"3\""),
+		    "max_attempts: value is not a valid integer" },
 		{ MESSAGE(",\"id\":\"\""), "id: expected 1 to 200 bytes, found 0" },
 		{ MESSAGE(",\"id\":\"a\\tb\""), "id: control character at byte 2" },
 		{ MESSAGE(",\"id\":5"), "id: str type expected" },
@@ -175,7 +199,9 @@ TEST(faults)
 		{ MESSAGE(",\"attachments\":[{\"content\":\"MDEyMzQ1Njc4OTAxMjM0NQ==\"}]"),
 		    "attachments[0].content: larger than 15 bytes" },
 	};
-	struct mail_json_options options = { .open_path = open_in_tmpdir, .attachment_max = 15 };
+	struct mail_json_options options = { .now = INT64_C(1000000000) * USEC,
+		.open_path = open_in_tmpdir,
+		.attachment_max = 15 };
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct mail_message m AUTO_MESSAGE = MAIL_MESSAGE_INIT;

@@ -158,18 +158,27 @@ TEST(batches_and_singles_in_order_of_arrival)
 	spool_close(&spool);
 }
 
+static int
+take_bucket(const char *name, unsigned char type, void *arg)
+{
+	(void)type;
+	CHECK_INT(bucket_name_parse(name, arg), 0);
+	return 1;
+}
+
 /* A lane or bucket whose last rename was lost by a crash is read like any other. */
 TEST(unsettled_directories_are_read)
 {
 	struct spool spool;
 	AUTO_FD int lane = -1;
 	char ids[1000];
-	struct bucket_name bucket = { .priority = 2, .start = bucket_start(clock_now()) };
+	struct bucket_name bucket;
 	char settled[BUCKET_SIZE], hidden[BUCKET_SIZE];
 
 	open_spool(&spool, "unsettled");
 	add_one(&spool, "one", "a", NULL, 2, 0);
 	lane = fs_open_dir(spool.states[STATE_WAITING], "a");
+	CHECK_INT(fs_each(lane, take_bucket, &bucket), 1);
 	bucket_name_format(&bucket, settled);
 	bucket.unsettled = true;
 	token_make(bucket.token);

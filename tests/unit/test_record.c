@@ -25,6 +25,7 @@ full_record(void)
 		.dsn_notify = (char *)"NEVER",
 		.source = (char *)"test",
 		.expires = INT64_C(1732999999000001),
+		.max_attempts = 17,
 	};
 }
 
@@ -61,6 +62,7 @@ TEST(pack_and_unpack)
 	CHECK_INT(got.priority, 1);
 	CHECK_INT(got.due, record.due);
 	CHECK_INT(got.expires, record.expires);
+	CHECK_INT(got.max_attempts, 17);
 	CHECK_STR(got.sender, record.sender);
 	CHECK_INT(got.recipient_count, 2);
 	CHECK_STR(got.recipients[0], "a@example.org");
@@ -98,6 +100,7 @@ TEST(what_is_absent_stays_absent)
 	CHECK(got.message_id == NULL && got.dsn_ret == NULL && got.source == NULL);
 	CHECK_INT(got.due, 0);
 	CHECK_INT(got.expires, 0);
+	CHECK_INT(got.max_attempts, 0);
 	record_release(&got);
 }
 
@@ -192,6 +195,10 @@ TEST(what_a_record_must_have)
 		{ "no recipient",
 		    "id: i\ncreated: 1.000000\naccount: a\nsender: s\npriority: 2\n\n" },
 		{ "priority", "id: i\naccount: a\nsender: s\npriority: 4\nrecipient: r\n\n" },
+		{ "max-attempts",
+		    "id: i\naccount: a\nsender: s\nmax-attempts: 0\nrecipient: r\n\n" },
+		{ "max-attempts",
+		    "id: i\naccount: a\nsender: s\nmax-attempts: x\nrecipient: r\n\n" },
 		{ "created", "id: i\ncreated: yesterday\naccount: a\nsender: s\nrecipient: r\n\n" },
 		{ "no colon", "id: i\naccount: a\nsender: s\nrecipient: r\nfoo\n\n" },
 		{ "no end", "id: i\naccount: a\nsender: s\nrecipient: r\n" },

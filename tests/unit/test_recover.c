@@ -113,10 +113,17 @@ make_wreck(struct spool *spool, const char *boot, const char *lines)
 }
 
 static char
-policy(const char *account, void *arg)
+policy(const char *account, unsigned int attempts, const struct record *record,
+    char reason[RECOVER_REASON], void *arg)
 {
+	char then = *(char *)arg;
+
 	CHECK_STR(account, "main");
-	return *(char *)arg;
+	CHECK_INT(attempts, 1);
+	CHECK_STR(record->id, "m");
+	if (then == 'x' || then == 'e')
+		snprintf(reason, RECOVER_REASON, "no more");
+	return then;
 }
 
 static bool
@@ -155,6 +162,8 @@ TEST(a_journal_decides)
 		{ "dot, retry", HERE, OFFERED DOT, 'r', STATE_WAITING, 1, 0, 0, 1 },
 		{ "dot, hold", HERE, OFFERED DOT, 'h', STATE_UNCERTAIN, 1, 0, 0, 1 },
 		{ "dot, fail", HERE, OFFERED DOT, 'f', STATE_FAILED, 1, 0, 0, 1 },
+		{ "dot, no attempt left", HERE, OFFERED DOT, 'x', STATE_FAILED, 1, 0, 0, 1 },
+		{ "dot, no time left", HERE, OFFERED DOT, 'e', STATE_FAILED, 1, 0, 0, 1 },
 		{ "dot of a torn line", HERE, OFFERED "{\"t\":\"x\",\"event\":\"dot\",\"na", 'r',
 		    STATE_WAITING, 0, 0, 1, 0 },
 		{ "sent", HERE, OFFERED DOT OUTCOME("sent", ""), 'h', STATE_NONE, 0, 1, 0, 0 },
@@ -221,6 +230,46 @@ TEST(a_deferred_one_keeps_its_instant)
 	finding = find(&spool, NULL);
 	CHECK_INT(finding.due, INT64_C(2145916800250000));
 	spool_close(&spool);
+}
+
+/* What a recovery puts on record of an uncertain message. */
+TEST(a_failure_has_its_class)
+{
+	static const struct {
+		char policy;
+		const char *then, *class, *reason;
+	} rows[] = {
+		{ 'f', "\"then\":\"fail\"", "\"class\":\"uncertain\"",
+		    "\"reason\":\"mailq-run died" },
+		{ 'x', "\"then\":\"fail\"", "\"class\":\"exhausted\"",
+		    "\"reason\":\"no more; last: mailq-run died" },
+		{ 'e', "\"then\":\"fail\"", "\"class\":\"expired\"",
+		    "\"reason\":\"no more; last: mailq-run died" },
+		{ 'r', "\"then\":\"retry\"", NULL, NULL },
+		{ 'h', "\"then\":\"hold\"", NULL, NULL },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct spool spool = fresh_spool();
+		AUTO_BUF struct buf log = BUF_INIT(10000);
+		struct recover_result result;
+		struct err err = ERR_INIT;
+		char then = rows[i].policy, boot[64], *failed;
+
+		boot_id(boot);
+		add(&spool, "m");
+		make_wreck(&spool, boot, OFFERED DOT);
+		CHECK(recover_runners(&spool, policy, &then, &result, &err) == 0);
+		CHECK_INT(fs_read_file(spool.log, TOKEN ".log", &log), 0);
+		CHECK_ROW(rows[i].then, strstr(log.s, rows[i].then) != NULL);
+		failed = strstr(log.s, "\"event\":\"failed\"");
+		CHECK_ROW(rows[i].then, (failed != NULL) == (rows[i].class != NULL));
+		if (failed != NULL && rows[i].class != NULL) {
+			CHECK_ROW(rows[i].class, strstr(failed, rows[i].class) != NULL);
+			CHECK_ROW(rows[i].class, strstr(failed, rows[i].reason) != NULL);
+		}
+		spool_close(&spool);
+	}
 }
 
 TEST(a_living_runner_is_let_alone)

@@ -5,6 +5,7 @@
 
 #define MINUTE (60 * USEC)
 #define HOUR (60 * MINUTE)
+#define CREATED (INT64_C(1700000000) * USEC) /* 2023-11-14T22:13:20Z */
 
 static int64_t usual[] = { MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR };
 static int64_t once[] = { USEC };
@@ -57,12 +58,12 @@ static const struct {
 
 TEST(retry_schedule)
 {
-	const int64_t created = INT64_C(1700000000) * USEC;
+	const struct retry_terms terms = { .since = CREATED };
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct account a = account(rows[i].jitter, rows[i].max_attempts);
-		int64_t now = created + rows[i].age;
-		struct retry r = retry_next(&a, rows[i].attempts, created, now, rows[i].random);
+		int64_t now = CREATED + rows[i].age;
+		struct retry r = retry_next(&a, &terms, rows[i].attempts, now, rows[i].random);
 
 		CHECK_INT(r.verdict, rows[i].verdict);
 		CHECK_INT(r.due, r.verdict == RETRY_LATER ? now + rows[i].pause : 0);
@@ -70,12 +71,123 @@ TEST(retry_schedule)
 	}
 }
 
+/* What a message says itself goes before what its account says, in both directions. */
+static const struct {
+	unsigned attempts;
+	int64_t age;
+	int64_t expires, max_attempts; /* the message's; expires from CREATED on */
+	int64_t account_max;
+	enum retry_verdict verdict;
+	int64_t pause;
+	const char *reason;
+} own[] = {
+	{ 1, 0, 0, 2, 0, RETRY_LATER, MINUTE, "" },
+	{ 2, 0, 0, 2, 0, RETRY_EXHAUSTED, 0, "given up after 2 attempts (max_attempts)" },
+	{ 2, 0, 0, 2, 9, RETRY_EXHAUSTED, 0, "given up after 2 attempts (max_attempts)" },
+	{ 2, 0, 0, 9, 2, RETRY_LATER, 5 * MINUTE, "" },
+	{ 9, 0, 0, 9, 2, RETRY_EXHAUSTED, 0, "given up after 9 attempts (max_attempts)" },
+	{ 2, 0, HOUR, 0, 2, RETRY_EXHAUSTED, 0, "given up after 2 attempts (max_attempts)" },
+	/* Longer than the account's day. */
+	{ 7, 30 * HOUR, 48 * HOUR, 0, 0, RETRY_LATER, 4 * HOUR, "" },
+	/* Another attempt fits; the last one is a minute ahead; none fits. */
+	{ 3, 0, HOUR, 0, 0, RETRY_LATER, 15 * MINUTE, "" },
+	{ 3, 44 * MINUTE - 1, HOUR, 0, 0, RETRY_LATER, 15 * MINUTE, "" },
+	{ 3, 44 * MINUTE + 1, HOUR, 0, 0, RETRY_LATER, 15 * MINUTE - 1, "" },
+	{ 4, 50 * MINUTE, HOUR, 0, 0, RETRY_LATER, 9 * MINUTE, "" },
+	{ 4, 59 * MINUTE - 1, HOUR, 0, 0, RETRY_LATER, 1, "" },
+	{ 4, 59 * MINUTE, HOUR, 0, 0, RETRY_EXPIRED, 0,
+	    "given up: no further attempt before 2023-11-14T23:13:20Z (the message's own expiry), "
+	    "attempts: 4" },
+	{ 1, 0, 30 * USEC, 0, 0, RETRY_EXPIRED, 0,
+	    "given up: no further attempt before 2023-11-14T22:13:50Z (the message's own expiry), "
+	    "attempts: 1" },
+	{ 4, HOUR, HOUR, 0, 0, RETRY_EXPIRED, 0,
+	    "given up: not delivered before 2023-11-14T23:13:20Z (the message's own expiry), "
+	    "attempts: 4" },
+	/* Both are over: the expiry is what is told. */
+	{ 2, HOUR, HOUR, 2, 0, RETRY_EXPIRED, 0,
+	    "given up: not delivered before 2023-11-14T23:13:20Z (the message's own expiry), "
+	    "attempts: 2" },
+};
+
+TEST(what_a_message_says_itself)
+{
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+		struct account a = account(0, own[i].account_max);
+		const struct retry_terms terms = { .since = CREATED,
+			.expires = own[i].expires > 0 ? CREATED + own[i].expires : 0,
+			.max_attempts = own[i].max_attempts };
+		int64_t now = CREATED + own[i].age;
+		struct retry r = retry_next(&a, &terms, own[i].attempts, now, 0);
+
+		CHECK_INT(r.verdict, own[i].verdict);
+		CHECK_INT(r.due, r.verdict == RETRY_LATER ? now + own[i].pause : 0);
+		CHECK_STR(r.reason, own[i].reason);
+	}
+}
+
+/* Whatever the random bits, a pause is within its bounds, and they are spread over them. */
+TEST(jitter_is_spread_over_its_range)
+{
+	struct account a = account(20, 0);
+	const struct retry_terms terms = { .since = CREATED };
+	unsigned tenths[10] = { 0 };
+
+	for (uint32_t i = 0; i < 10000; i++) {
+		int64_t pause =
+		    retry_next(&a, &terms, 4, CREATED, i * UINT32_C(429496)).due - CREATED;
+
+		CHECK(pause >= HOUR && pause <= HOUR + HOUR / 5);
+		tenths[(pause - HOUR) * 10 / (HOUR / 5 + 1)]++;
+	}
+	for (int i = 0; i < 10; i++)
+		CHECK(tenths[i] > 900 && tenths[i] < 1100);
+}
+
+TEST(too_late)
+{
+	static const struct {
+		unsigned attempts;
+		int64_t expires; /* the message's own, from CREATED on */
+		int64_t due, age;
+		bool want;
+	} lates[] = {
+		/* By the account, only a first attempt is. */
+		{ 0, 0, 0, 24 * HOUR - 1, false },
+		{ 0, 0, 0, 24 * HOUR, true },
+		{ 0, 0, 24 * HOUR, 24 * HOUR, true },
+		{ 1, 0, 24 * HOUR, 24 * HOUR, false },
+		{ 5, 0, 0, 99 * HOUR, false },
+		/* By the message each is, but what an operator wants afterwards. */
+		{ 0, HOUR, 0, HOUR - 1, false },
+		{ 0, HOUR, 0, HOUR, true },
+		{ 3, HOUR, 59 * MINUTE, HOUR - 1, false },
+		{ 3, HOUR, 59 * MINUTE, HOUR, true },
+		{ 3, HOUR, HOUR, HOUR, true },
+		{ 3, HOUR, 2 * HOUR, 2 * HOUR, false },
+		{ 0, HOUR, 2 * HOUR, 2 * HOUR, false },
+		{ 0, 48 * HOUR, 0, 30 * HOUR, false },
+	};
+	struct account a = account(0, 0);
+
+	for (size_t i = 0; i < sizeof lates / sizeof *lates; i++) {
+		const struct retry_terms terms = { .since = CREATED,
+			.expires = lates[i].expires > 0 ? CREATED + lates[i].expires : 0 };
+
+		CHECK_INT(retry_too_late(&a, &terms, lates[i].attempts, CREATED + lates[i].due,
+			      CREATED + lates[i].age),
+		    lates[i].want);
+	}
+}
+
 TEST(retry_never_overflows)
 {
 	struct account a = { .retry = { once, 1 }, .expires = INT64_MAX };
+	const struct retry_terms terms = { .since = 5 };
 
-	CHECK_INT(retry_expiry(&a, INT64_C(1700000000) * USEC), INT64_MAX);
-	CHECK_INT(retry_next(&a, 1, 5, 10, 0).due, 10 + USEC);
+	CHECK_INT(retry_expiry(&a, CREATED), INT64_MAX);
+	CHECK_INT(retry_next(&a, &terms, 1, 10, 0).due, 10 + USEC);
+	CHECK(!retry_too_late(&a, &terms, 0, 10, CREATED));
 }
 
 UNIT_MAIN()

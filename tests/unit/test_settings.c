@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "policy/account_text.h"
 #include "policy/settings.h"
 
 static const char *const variables[] = { "API_TOKEN", "HOST", "PORT", "SMTP_HOST", "SMTP_PORT",
@@ -38,7 +39,9 @@ static int
 load(struct settings *s, const char *text, struct err *err)
 {
 	*err = (struct err)ERR_INIT;
-	return settings_load(s, write_file("mailq.conf", text), err);
+	if (settings_load(s, write_file("mailq.conf", text), err) < 0)
+		return -1;
+	return settings_complete(s, err);
 }
 
 TEST(settings_from_nothing)
@@ -177,6 +180,31 @@ static const struct {
 	    ": delivery.default_accounts: there is no account \"x\"" },
 	{ "accounts = ( { id = \"a\"; host = \"h\"; } ,\n { id = \"a\"; host = \"i\"; } );",
 	    ":2: accounts: id \"a\" is taken at " },
+	{ "accounts = ( { id = \"a\"; host = \"h\"; fallback = \"b\"; } );",
+	    ":1: accounts.fallback: there is no account \"b\"" },
+	{ "accounts = (\n{ id = \"a\"; host = \"h\"; fallback = \"a\"; } );",
+	    ":2: accounts: fallback: expected another account than itself" },
+	{ "accounts = ( { id = \"a\"; host = \"h\";\n fallback = \"a/b\"; } );",
+	    ":2: accounts.fallback: expected the id of an account: letters, digits, - _ . @ and no "
+	    "dot first, found \"a/b\"" },
+	{ "accounts = ( { id = \"a\"; host = \"h\"; domains = (\n{ domain = \"x.org\"; },"
+	  "\n{ domain = \"X.ORG\"; } ); } );",
+	    ":1: accounts: domains: expected each domain once, found \"x.org\" twice" },
+	{ "accounts = ( { id = \"a\"; host = \"h\"; domains = ( {\n per_minute = 1; } ); } );",
+	    ":1: accounts.domains: domain: expected one in each group" },
+	{ "accounts = ( { id = \"a\"; host = \"h\"; domains = (\n"
+	  "{ domain = \"x\"; per_day = -1; } ); } );",
+	    ":2: accounts.domains.per_day: expected 0 to 2147483647, found a number below 0" },
+	{ "accounts = ( { id = \"a\"; host = \"h\"; domains = (\n"
+	  "{ domain = \"x\"; per_week = 1; } ); } );",
+	    ":2: accounts.domains.per_week: unknown setting" },
+	{ "accounts = ( { id = \"a\"; host = \"h\"; domains = (\n"
+	  "{ domain = \"x..org\"; } ); } );",
+	    ":2: accounts.domains: domain: expected a domain (as xn--... where it has other "
+	    "letters), found \"x..org\"" },
+	{ "accounts = ( { id = \"a\"; host = \"h\"; domains = (\n{ domain = "
+	  "\"a123456789.b123456789.c123456789.d123456789.e123\"; } ); } );",
+	    ":2: accounts.domains: domain: expected at most 47 bytes, found " },
 	{ "scheduler: { outside_rules = \"never\"; };",
 	    ":1: scheduler.outside_rules: expected one of: minute wait; found never" },
 };
@@ -272,6 +300,133 @@ TEST(settings_place_the_spool)
 	CHECK_INT(settings_spool(&s, "", &path, &err), -1);
 	CHECK(path == NULL);
 	clear_environment();
+}
+
+/* Adds an account of the spool, from settings as its file has them. */
+static void
+add(struct settings *s, const char *id, const char *text)
+{
+	struct account account = { 0 };
+	struct err err = ERR_INIT;
+
+	CHECK_INT(account_parse(id, text, "file", &account, &err), 0);
+	CHECK_STR(err.msg, "");
+	settings_add_account(s, &account);
+	CHECK(account.id == NULL);
+}
+
+/* "a b c": the accounts for a name in turn, or the message where there are none. */
+static void
+check_chain(const struct settings *s, const char *name, size_t max, const char *want)
+{
+	const struct account *list[16];
+	struct err err = ERR_INIT;
+	char text[700] = "";
+	int n = settings_resolve(s, name, list, max, &err);
+
+	if (n < 0)
+		snprintf(text, sizeof text, "%s", err.msg);
+	for (int i = 0; i < n; i++)
+		snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", i > 0 ? " " : "",
+		    list[i]->id);
+	CHECK_STR(text, want);
+}
+
+TEST(settings_fall_back)
+{
+	static const char text[] = "delivery: { default_accounts = [ \"a\", \"b\" ]; };\n"
+				   "accounts = ( { id = \"a\"; host = \"h\"; fallback = \"c\"; },\n"
+				   "{ id = \"b\"; host = \"h\"; fallback = \"a\"; },\n"
+				   "{ id = \"c\"; host = \"h\"; fallback = \"d\"; },\n"
+				   "{ id = \"d\"; host = \"h\"; fallback = \"c\"; } );";
+	AUTO_SETTINGS struct settings s = { 0 };
+	struct err err;
+
+	clear_environment();
+	CHECK_INT(load(&s, text, &err), 0);
+	CHECK_STR(err.msg, "");
+	check_chain(&s, NULL, 16, "a b c d");
+	check_chain(&s, NULL, 3, "a b c");
+	check_chain(&s, NULL, 1, "a");
+	check_chain(&s, "b", 16, "b a c d");
+	check_chain(&s, "d", 16, "d c");
+}
+
+TEST(settings_with_accounts_of_the_spool)
+{
+	AUTO_SETTINGS struct settings s = { 0 };
+	struct err err;
+
+	clear_environment();
+	CHECK_INT(load(&s, "", &err), 0);
+	add(&s, "late", "host = \"h\"; fallback = \"gone\";");
+	add(&s, "later", "host = \"h\"; fallback = \"late\";");
+	CHECK_INT(settings_n_accounts(&s), 2);
+	CHECK(settings_account(&s, "capture") == NULL);
+	CHECK(settings_account(&s, "late")->kept);
+	/* One file must not stop the others. */
+	CHECK_INT(settings_complete(&s, &err), 0);
+	check_chain(&s, NULL, 16, "late");
+	check_chain(&s, "later", 16, "later late");
+	add(&s, "default", "host = \"h\";");
+	check_chain(&s, "default", 16, "default");
+	settings_release(&s);
+
+	/* What mailq.conf has comes first, and may name what the spool has. */
+	CHECK_INT(settings_load(&s,
+		      write_file("mailq.conf",
+			  "delivery: { default_accounts = [ \"kept\" ]; };\n"
+			  "accounts = ( { id = \"own\"; host = \"h\"; fallback = \"kept\"; } );"),
+		      &err),
+	    0);
+	CHECK_INT(settings_complete(&s, &err), -1);
+	add(&s, "kept", "host = \"h\";");
+	CHECK_INT(settings_complete(&s, &err), 0);
+	check_chain(&s, NULL, 16, "kept");
+	check_chain(&s, "own", 16, "own kept");
+}
+
+/* What would leave through an account whose file is damaged waits, and goes nowhere else. */
+TEST(settings_with_damaged_accounts)
+{
+	AUTO_SETTINGS struct settings s = { 0 };
+	struct err err;
+
+	clear_environment();
+	CHECK_INT(load(&s, "", &err), 0);
+	settings_add_broken(&s, "bad");
+	CHECK(settings_broken(&s, "bad"));
+	CHECK(!settings_broken(&s, "good"));
+	CHECK_INT(settings_n_accounts(&s), 0);
+	CHECK(settings_broken(&s, "default"));
+	CHECK(settings_broken(&s, ""));
+	check_chain(&s, "bad", 16, "the file of account \"bad\" is damaged");
+	check_chain(&s, NULL, 16, "the file of account \"bad\" is damaged");
+	add(&s, "good", "host = \"h\"; fallback = \"bad\";");
+	check_chain(&s, NULL, 16, "the file of account \"bad\" is damaged");
+	check_chain(&s, "good", 16, "good");
+	check_chain(&s, "none", 16, "there is no account \"none\"");
+	settings_release(&s);
+
+	CHECK_INT(load(&s, "", &err), 0);
+	add(&s, "good", "host = \"h\";");
+	settings_add_broken(&s, "bad");
+	CHECK(!settings_broken(&s, "default"));
+	check_chain(&s, NULL, 16, "good");
+	settings_add_broken(&s, "default");
+	check_chain(&s, NULL, 16, "the file of account \"default\" is damaged");
+	settings_release(&s);
+
+	/* In a list of several the next takes over. */
+	CHECK_INT(settings_load(&s,
+		      write_file("mailq.conf",
+			  "delivery: { default_accounts = [ \"bad\", \"good\" ]; };"),
+		      &err),
+	    0);
+	settings_add_broken(&s, "bad");
+	add(&s, "good", "host = \"h\";");
+	CHECK_INT(settings_complete(&s, &err), 0);
+	check_chain(&s, NULL, 16, "good");
 }
 
 UNIT_MAIN()

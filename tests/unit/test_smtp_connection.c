@@ -37,8 +37,6 @@ deliver(struct play *p, struct server *s, const char *const *args)
 {
 	server_start(s, args);
 	p->n_jobs = p->n_jobs > 0 ? p->n_jobs : 1;
-	p->params.timeouts.greeting = 2 * USEC;
-	p->params.timeouts.command = 2 * USEC;
 	play_run(p, s);
 	server_stop(s);
 }
@@ -409,7 +407,7 @@ TEST(a_handshake_without_end_times_out)
 {
 	static const char *const args[] = { "connect=hang", NULL };
 	struct play p = { .params = { .tls = SMTP_TLS_IMPLICIT,
-			      .timeouts = { .connect = USEC / 10 } } };
+			      .timeouts = { .connect = USEC / 10, .greeting = 2 * USEC } } };
 	struct server s;
 	int64_t start = clock_monotonic();
 

@@ -3,12 +3,22 @@
 
 #define NO_FAULT (-1)
 
-static const struct smtp_timeouts quick = { .greeting = USEC / 3,
-	.command = USEC / 3,
-	.data_start = USEC / 3,
-	.data_block = USEC,
-	.data_end = USEC / 3,
-	.quit = USEC / 3 };
+/* For servers that fall silent.  All others have the usual minutes: a slow machine is no fault. */
+static const struct smtp_timeouts quick = { .greeting = USEC,
+	.command = USEC,
+	.data_start = USEC,
+	.data_block = 10 * USEC,
+	.data_end = USEC,
+	.quit = USEC };
+
+static bool
+falls_silent(const char *const rules[3])
+{
+	for (size_t i = 0; i < 3 && rules[i] != NULL; i++)
+		if (strstr(rules[i], "=hang") != NULL)
+			return true;
+	return false;
+}
 
 /* Three messages over one connection at a time, with PIPELINING and without any extension. */
 static const struct {
@@ -119,7 +129,8 @@ TEST(each_step_goes_wrong)
 			args[n] = NULL;
 			server_start(&s, args);
 			memset(&p, 0, sizeof(p));
-			p.params.timeouts = quick;
+			if (falls_silent(plays[i].rules))
+				p.params.timeouts = quick;
 			p.params.pipeline_messages = true;
 			p.limits.connections = 1;
 			p.n_jobs = 3;

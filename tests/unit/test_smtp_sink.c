@@ -40,9 +40,9 @@ answers(uint16_t port)
 	return yes;
 }
 
-/* args: up to four. */
+/* args: up to four.  -1 where it ended at once: somebody's connection was given the port meanwhile. */
 static pid_t
-sink_start(const char *const *args, uint16_t port)
+sink_try(const char *const *args, uint16_t port)
 {
 	int64_t until = clock_monotonic() + PLAY_SECONDS * USEC;
 	char *argv[10], where[32];
@@ -65,9 +65,28 @@ sink_start(const char *const *args, uint16_t port)
 		execv("/usr/sbin/smtp-sink", argv);
 		_exit(127);
 	}
-	while (!answers(port) && clock_monotonic() < until && waitpid(pid, NULL, WNOHANG) == 0)
+	while (!answers(port) && clock_monotonic() < until) {
+		if (waitpid(pid, NULL, WNOHANG) != 0)
+			return -1;
 		poll(NULL, 0, 10);
+	}
 	return pid;
+}
+
+/* Puts its port into *ret_port. */
+static pid_t
+sink_start(const char *const *args, uint16_t *ret_port)
+{
+	for (int attempt = 0; attempt < 20; attempt++) {
+		pid_t pid;
+
+		*ret_port = free_port();
+		pid = sink_try(args, *ret_port);
+		if (pid > 0)
+			return pid;
+	}
+	fprintf(stderr, "smtp-sink cannot be started\n");
+	exit(2);
 }
 
 static const struct {
@@ -111,8 +130,7 @@ TEST(sinks_with_faults)
 		memset(&p, 0, sizeof(p));
 		p.n_jobs = 3;
 		p.limits.connections = 1;
-		s.port = free_port();
-		pid = sink_start(sinks[i].args, s.port);
+		pid = sink_start(sinks[i].args, &s.port);
 		play_run(&p, &s);
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
@@ -130,12 +148,12 @@ TEST(sinks_with_faults)
 TEST(many_messages_over_many_connections)
 {
 	static const char *const no_args[] = { NULL };
-	struct server s = { .port = free_port() };
+	struct server s = { .pid = 0 };
 	struct play p = { .n_jobs = PLAY_JOBS,
 		.n_recipients = 5,
 		.size = 100000,
 		.limits = { .connections = 20, .messages = 4 } };
-	pid_t pid = sink_start(no_args, s.port);
+	pid_t pid = sink_start(no_args, &s.port);
 
 	play_run(&p, &s);
 	kill(pid, SIGKILL);

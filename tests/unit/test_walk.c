@@ -271,7 +271,7 @@ do_act(struct spool *spool, enum act what, const char *const *ids, size_t n)
 	struct act_result result;
 	struct err err = ERR_INIT;
 
-	CHECK_INT(act(spool, what, &filter, &result, &err), 0);
+	CHECK_INT(act(spool, what, NULL, &filter, &result, &err), 0);
 	CHECK_STR(err.msg, "");
 	return result;
 }
@@ -333,19 +333,19 @@ TEST(acting_on_all)
 	struct err err = ERR_INIT;
 
 	add(&spool, five, 5);
-	CHECK_INT(act(&spool, ACT_HOLD, &xmas, &result, &err), 0);
+	CHECK_INT(act(&spool, ACT_HOLD, NULL, &xmas, &result, &err), 0);
 	CHECK_INT(result.done, 2);
 	CHECK_INT(result.unfit, 0);
 	act_result_release(&result);
-	CHECK_INT(act(&spool, ACT_HOLD, &all, &result, &err), 0);
+	CHECK_INT(act(&spool, ACT_HOLD, NULL, &all, &result, &err), 0);
 	CHECK_INT(result.done, 3);
 	CHECK_INT(result.unfit, 0);
 	act_result_release(&result);
-	CHECK_INT(act(&spool, ACT_DELETE, &all, &result, &err), 0);
+	CHECK_INT(act(&spool, ACT_DELETE, NULL, &all, &result, &err), 0);
 	CHECK_INT(result.done, 5);
 	act_result_release(&result);
 	CHECK_STR(ids_of(&spool, all), "");
-	CHECK_INT(act(&spool, ACT_DELETE, &all, &result, &err), 0);
+	CHECK_INT(act(&spool, ACT_DELETE, NULL, &all, &result, &err), 0);
 	CHECK_INT(result.done, 0);
 	act_result_release(&result);
 	spool_close(&spool);
@@ -384,7 +384,7 @@ TEST(buckets_do_not_grow_without_bound)
 		}
 		add(&spool, wishes, BATCH);
 	}
-	CHECK_INT(act(&spool, ACT_HOLD, &all, &result, &err), 0);
+	CHECK_INT(act(&spool, ACT_HOLD, NULL, &all, &result, &err), 0);
 	CHECK_STR(err.msg, "");
 	CHECK_INT(result.done, BATCH * BATCHES);
 	act_result_release(&result);
