@@ -82,6 +82,7 @@ static const struct opt_command commands[] = {
 	{ "show", "ID...", "all about a message: where it is, why, and what happened to it" },
 	{ "cat", "ID", "the text of a message as it is sent" },
 	{ "log", "[ID]", "what happened, to all or one" },
+	{ "metrics", NULL, "numbers for Prometheus" },
 	{ "check", NULL, "read the whole spool and name each fault" },
 	{ "hold", "ID...|--all", "keep from being sent" },
 	{ "release", "ID...|--all", "let go on what is held" },
@@ -128,6 +129,13 @@ is_act(const char *command)
 	    strcmp(command, "retry") == 0 || strcmp(command, "delete") == 0;
 }
 
+static bool
+is_without_operands(const char *command)
+{
+	return strcmp(command, "list") == 0 || strcmp(command, "metrics") == 0 ||
+	    strcmp(command, "check") == 0;
+}
+
 /* 0, or the exit status of a misuse that has been told. */
 static int
 check_operands(const struct status_options *options, const struct opt_rest *rest)
@@ -156,7 +164,7 @@ check_operands(const struct status_options *options, const struct opt_rest *rest
 		return program_misuse(&program, "cat: expected one id");
 	if (strcmp(command, "log") == 0 && rest->argc > 1)
 		return program_misuse(&program, "log: expected at most one id");
-	if ((strcmp(command, "list") == 0 || strcmp(command, "check") == 0) && rest->argc > 0)
+	if (is_without_operands(command) && rest->argc > 0)
 		return program_misuse(&program, "%s: unexpected operand '%s'", command,
 		    rest->argv[0]);
 	return EX_OK;
@@ -179,6 +187,8 @@ dispatch(struct spool *spool, const struct status_options *options, const struct
 		return status_cat(spool, rest->argv[0]);
 	if (strcmp(command, "log") == 0)
 		return status_log(spool, options, rest->argc > 0 ? rest->argv[0] : NULL);
+	if (strcmp(command, "metrics") == 0)
+		return status_metrics(spool, settings);
 	if (strcmp(command, "check") == 0)
 		return status_check(spool, options, settings);
 	return status_act(spool, options, command, rest->argv, rest->argc);

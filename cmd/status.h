@@ -35,6 +35,7 @@ int status_show(struct spool *spool, const struct status_options *options,
     const struct settings *settings, char **ids, int n);
 int status_cat(struct spool *spool, const char *id);
 int status_log(struct spool *spool, const struct status_options *options, const char *id);
+int status_metrics(struct spool *spool, const struct settings *settings);
 int status_check(struct spool *spool, const struct status_options *options,
     const struct settings *settings);
 /* hold, release, retry or delete; with n == 0 on all that pass the filters. */

@@ -16,12 +16,13 @@
 #include "spool/dirs.h"
 #include "spool/draft.h"
 #include "spool/suspend.h"
+#include "spool/totals.h"
 
 /* Everything that stands in the root of a spool. */
 static const char *const root_names[] = { "mailq-spool", "tmp", "id", "cur", "log", "partial",
-	"parked", "corrupt", "count", "wake", "captured", "lost+found", "waiting", "deferred",
-	"held", "uncertain", "failed", "rules", "scheduler", "lock", "limits", "accounts",
-	"suspended" };
+	"parked", "corrupt", "count", "totals", "wake", "captured", "lost+found", "waiting",
+	"deferred", "held", "uncertain", "failed", "rules", "scheduler", "lock", "limits",
+	"accounts", "suspended" };
 
 void
 check_tell(struct checking *c, enum check_weight weight, const char *path, const char *fmt, ...)
@@ -81,7 +82,8 @@ look_at_root(const char *name, unsigned char type, void *arg)
 {
 	(void)type;
 	/* What fs_replace_file() left is taken over by the next who replaces. */
-	if (strcmp(name, ".mailq-spool.tmp") == 0 || strcmp(name, ".rules.tmp") == 0)
+	if (strcmp(name, ".mailq-spool.tmp") == 0 || strcmp(name, ".rules.tmp") == 0 ||
+	    strcmp(name, ".totals.tmp") == 0)
 		return 0;
 	for (size_t i = 0; i < sizeof root_names / sizeof root_names[0]; i++)
 		if (strcmp(name, root_names[i]) == 0)
@@ -268,6 +270,23 @@ look_at_suspended(const char *name, unsigned char type, void *arg)
 	return 0;
 }
 
+/* Of the sums, what the logs still tell is made anew, and no counter goes below what can be read. */
+static void
+check_totals(struct checking *c)
+{
+	struct err err = ERR_INIT;
+	int whole = totals_check(c->spool, &err);
+	bool repaired;
+
+	if (whole < 0)
+		check_tell(c, CHECK_FAULT, "totals", "%s", err.msg);
+	if (whole != 0)
+		return;
+	repaired = c->repair && totals_save(c->spool, NULL, 0, NULL) == 1;
+	check_tell(c, repaired ? CHECK_REPAIRED : CHECK_FAULT, "totals",
+	    "is damaged: its checksum is wrong, or a line of it");
+}
+
 static int
 look_at_corrupt(const char *name, unsigned char type, void *arg)
 {
@@ -306,6 +325,7 @@ check_spool(struct spool *spool, bool repair,
 	check_each(&c, spool->root, "log", "log", look_at_log, &c);
 	check_ids(&c);
 	check_each(&c, spool->root, "partial", "partial", look_at_partial, &c);
+	check_totals(&c);
 	check_each(&c, spool->root, "parked", "parked", look_at_parked, &c);
 	check_each(&c, spool->root, "suspended", "suspended", look_at_suspended, &c);
 	check_accounts(&c);

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,6 +28,7 @@ static const char *const event_words[] = {
 	[EVENT_SUSPENDED] = "suspended",
 	[EVENT_ACTIVATED] = "activated",
 	[EVENT_MOVED] = "moved",
+	[EVENT_RECOVERED] = "recovered",
 	[EVENT_SENT] = "sent",
 	[EVENT_DEFERRED] = "deferred",
 	[EVENT_FAILED] = "failed",
@@ -277,6 +280,25 @@ journal_policy(struct journal *journal, enum event event, const char *account, c
 		put_instant(&w, until);
 	}
 	put_words(&w, VIEW(",\"reason\":"), reason, WORDS_MAX);
+	end_line(journal, &w);
+}
+
+void
+journal_recovered(struct journal *journal, uint64_t completed, uint64_t put_back,
+    uint64_t uncertain)
+{
+	struct json_writer w;
+	char reason[160];
+
+	snprintf(reason, sizeof reason,
+	    "a mailq-run died; of the messages it had in hand %" PRIu64
+	    " were finished as recorded, %" PRIu64 " put back, %" PRIu64 " are uncertain",
+	    completed, put_back, uncertain);
+	begin_line(journal, &w, EVENT_RECOVERED);
+	put_number(&w, VIEW(",\"completed\":"), (int64_t)completed);
+	put_number(&w, VIEW(",\"put_back\":"), (int64_t)put_back);
+	put_number(&w, VIEW(",\"uncertain\":"), (int64_t)uncertain);
+	put_text(&w, VIEW(",\"reason\":"), reason);
 	end_line(journal, &w);
 }
 

@@ -25,6 +25,7 @@ enum event {
 	EVENT_SUSPENDED, /* all, an account or a batch, by an operator */
 	EVENT_ACTIVATED,
 	EVENT_MOVED,	 /* an account's messages were given to another account */
+	EVENT_RECOVERED, /* the writer of this journal had died: what became of its messages */
 	EVENT_SENT,	 /* accepted by the server for every recipient that was left */
 	EVENT_DEFERRED,	 /* will be tried again at "due" */
 	EVENT_FAILED,	 /* given up: refused for good, expired, attempts exhausted */
@@ -111,6 +112,10 @@ void journal_add(struct journal *journal, const struct journal_entry *entry);
  * batch may be NULL, until 0. */
 void journal_policy(struct journal *journal, enum event event, const char *account,
     const char *batch, int64_t until, const char *reason);
+/* EVENT_RECOVERED: of the messages that a dead runner had in hand, how many were finished as its
+ * journal says, put back, and left uncertain. */
+void journal_recovered(struct journal *journal, uint64_t completed, uint64_t put_back,
+    uint64_t uncertain);
 /* Hands what is pending to the kernel: it survives this process.  -1 with errno. */
 int journal_write(struct journal *journal);
 /* The same, and fdatasync: it survives the machine.  After a failure the journal must not be

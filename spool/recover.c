@@ -300,12 +300,33 @@ bury(struct wreck *wreck)
 	unlinkat(wreck->spool->cur, wreck->token, AT_REMOVEDIR);
 }
 
+/* All that stands in the directory; and a line that says how much of what. */
+static int
+settle_all(struct wreck *wreck, struct err *err)
+{
+	struct recover_result before = *wreck->result;
+	const struct recover_result *after = wreck->result;
+	int result = 0;
+
+	for (size_t i = 0; i < wreck->count; i++)
+		if (settle(wreck, &wreck->remnants[i], err) < 0)
+			result = -1;
+	if (result < 0)
+		return -1;
+	journal_recovered(&wreck->journal, after->completed - before.completed,
+	    after->put_back - before.put_back, after->uncertain - before.uncertain);
+	if (journal_sync(&wreck->journal) < 0)
+		return err_io(err, "spool %s: cannot sync cur/%s/journal", wreck->spool->path,
+		    wreck->token);
+	return 0;
+}
+
 /* The caller holds the lock on the journal. */
 static int
 recover_one(struct wreck *wreck, int journal_fd, struct err *err)
 {
 	struct stat st;
-	int result = 0;
+	int result;
 
 	if (fs_each(wreck->dir, list_lane, wreck) < 0 || fstat(journal_fd, &st) < 0)
 		return err_io(err, "spool %s: cannot list cur/%s", wreck->spool->path,
@@ -328,9 +349,7 @@ recover_one(struct wreck *wreck, int journal_fd, struct err *err)
 	if (journal_sync(&wreck->journal) < 0)
 		return err_io(err, "spool %s: cannot sync cur/%s/journal", wreck->spool->path,
 		    wreck->token);
-	for (size_t i = 0; i < wreck->count; i++)
-		if (settle(wreck, &wreck->remnants[i], err) < 0)
-			result = -1;
+	result = settle_all(wreck, err);
 	if (result == 0)
 		bury(wreck);
 	wreck->result->runners++;

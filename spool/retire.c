@@ -12,10 +12,14 @@
 #include "spool/draft.h"
 #include "spool/history.h"
 #include "spool/partial.h"
+#include "spool/totals.h"
 #include "spool/walk.h"
 
 /* Failed messages are looked for so many at a time. */
 #define FAILED_MAX 512
+
+/* How old the totals become at the most while new logs come. */
+#define TOTALS_OLD (3600 * USEC)
 
 struct old_log {
 	char *name;
@@ -25,6 +29,7 @@ struct old_log {
 struct retiring {
 	struct spool *spool;
 	int64_t before;
+	int64_t newest; /* when the newest log began */
 	struct old_log *logs;
 	size_t count, room;
 	char *failed[FAILED_MAX]; /* ids */
@@ -43,9 +48,12 @@ look_at_log(const char *name, unsigned char type, void *arg)
 
 	(void)type;
 	/* Its name says when it began: most need no look at when they ended. */
-	if (num_u64_view(name, strcspn(name, "."), INT64_MAX, &began) == 0 &&
-	    (int64_t)began >= retiring->before / USEC)
-		return 0;
+	if (num_u64_view(name, strcspn(name, "."), INT64_MAX / USEC, &began) == 0) {
+		if ((int64_t)began * USEC > retiring->newest)
+			retiring->newest = (int64_t)began * USEC;
+		if ((int64_t)began >= retiring->before / USEC)
+			return 0;
+	}
 	if (dot == NULL || strcmp(dot, ".log") != 0 ||
 	    fstatat(retiring->spool->log, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    !S_ISREG(st.st_mode))
@@ -151,22 +159,46 @@ retire_log(struct retiring *retiring, const char *name)
 	return result;
 }
 
+/* What the logs say for the totals, before they are gone. */
+static int
+keep_totals(struct retiring *retiring, size_t count)
+{
+	AUTO_FREE const char **names = xcalloc(count, sizeof *names);
+
+	for (size_t i = 0; i < count; i++)
+		names[i] = retiring->logs[i].name;
+	return totals_save(retiring->spool, names, count, retiring->err);
+}
+
 static int
 retire_logs(struct retiring *retiring, size_t count)
 {
 	struct spool *spool = retiring->spool;
+	int kept = count > 0 ? keep_totals(retiring, count) : 0;
 
+	if (kept <= 0)
+		return kept; /* nothing to do, or another time */
 	for (size_t i = 0; i < count; i++)
 		if (retire_log(retiring, retiring->logs[i].name) < 0)
 			return -1;
 	/* Once for all: were a log gone before its ids are, nobody would forget them. */
-	if (count > 0 && syncfs(spool->root) < 0)
+	if (syncfs(spool->root) < 0)
 		return err_io(retiring->err, "spool %s: cannot sync", spool->path);
 	for (size_t i = 0; i < count; i++)
 		if (unlinkat(spool->log, retiring->logs[i].name, 0) < 0 && errno != ENOENT)
 			return err_io(retiring->err, "spool %s: cannot remove log/%s", spool->path,
 			    retiring->logs[i].name);
 	return (int)count;
+}
+
+/* Those who may only read sum anew, each time, what is in no file yet: so that it is little. */
+static void
+refresh_totals(const struct retiring *retiring)
+{
+	int64_t saved = totals_saved(retiring->spool);
+
+	if (retiring->newest > saved && clock_now() - saved > TOTALS_OLD)
+		totals_save(retiring->spool, NULL, 0, NULL);
 }
 
 int
@@ -187,6 +219,7 @@ history_retire(struct spool *spool, int64_t before, int max_logs, struct err *er
 			qsort(retiring.logs, retiring.count, sizeof *retiring.logs, compare_logs);
 		count = retiring.count < (size_t)max_logs ? retiring.count : (size_t)max_logs;
 		result = retire_logs(&retiring, count);
+		refresh_totals(&retiring);
 	}
 	for (size_t i = 0; i < retiring.failed_count; i++)
 		free(retiring.failed[i]);

@@ -102,7 +102,7 @@ struct unused {
 static bool
 is_ours(const char *name)
 {
-	static const char *const others[] = { "count", "wake", "captured", "lost+found" };
+	static const char *const others[] = { "count", "totals", "wake", "captured", "lost+found" };
 
 	for (size_t i = 0; i < N_PLAIN; i++)
 		if (strcmp(name, plain_names[i]) == 0)
