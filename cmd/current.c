@@ -28,9 +28,11 @@ current_begin(struct current *current, struct err *err)
 }
 
 bool
-current_changed(const struct current *current)
+current_changed(void *arg)
 {
-	return stamp_of(current) != current->stamp;
+	const struct current *current = arg;
+
+	return current->lacking || stamp_of(current) != current->stamp;
 }
 
 static int
@@ -52,6 +54,7 @@ current_refresh(struct current *current)
 	struct settings fresh;
 
 	current->stamp = stamp;
+	current->lacking = false;
 	if (load(current, &fresh, &err) < 0) {
 		if (strcmp(err.msg, current->told.msg) != 0)
 			log_error("%s: what held before goes on holding", err.msg);
@@ -74,6 +77,7 @@ current_has_account(const char *id, void *arg)
 	if (load(current, &fresh, NULL) < 0)
 		return true;
 	found = settings_account(&fresh, id) != NULL || settings_broken(&fresh, id);
+	current->lacking = current->lacking || settings_account(&fresh, id) != NULL;
 	settings_release(&fresh);
 	return found;
 }

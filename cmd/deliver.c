@@ -244,7 +244,11 @@ replan(struct delivery *d, struct err *err)
 		d->replan = false;
 		return 0;
 	}
-	return d->options.ids != NULL ? plan_wanted(d, err) : plan_lanes(d, err);
+	if ((d->options.ids != NULL ? plan_wanted(d, err) : plan_lanes(d, err)) < 0)
+		return -1;
+	if (d->options.overtaken != NULL && d->options.overtaken(d->options.settings_arg))
+		d->overtaken = d->closing = true;
+	return 0;
 }
 
 /* Milliseconds until an instant, at most max. */
@@ -354,7 +358,7 @@ deliver_cycle(struct delivery *d, struct err *err)
 		if (d->outlets[i]->faulted)
 			outlet_reset(d->outlets[i]);
 	}
-	d->closing = false;
+	d->closing = d->overtaken = false;
 	d->stayed = 0;
 	/* What cannot be recovered stays where it is, is told at the end, and keeps nothing waiting. */
 	recover(d, &unrecovered);

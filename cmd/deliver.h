@@ -40,9 +40,12 @@ struct deliver_options {
 	bool (*allowed)(void *arg);
 	void *allowed_arg;
 	/* Whether there is an account of this id by now, though the settings do not know it: then its
-	 * messages wait for a run that does, and delivery.stale is set.  NULL: there is none. */
+	 * messages wait for settings that do.  NULL: there is none. */
 	bool (*has_account)(const char *id, void *arg);
-	void *has_account_arg;
+	/* Asked like allowed.  True: others have changed the settings, and the cycle ends likewise, with
+	 * delivery.overtaken set, to go on with new ones.  NULL: never. */
+	bool (*overtaken)(void *arg);
+	void *settings_arg; /* of these two */
 };
 
 struct deliver_counts {
@@ -154,7 +157,7 @@ struct delivery {
 	int64_t tidied;	 /* monotonic; 0: not yet */
 	char **told;	 /* unknown accounts that were warned of */
 	size_t told_count;
-	bool stale;			   /* the settings have been overtaken: load them anew */
+	bool overtaken;			   /* the cycle was cut short, as its settings are old */
 	bool replan;			   /* an account has failed: its lanes go to others */
 	bool closing;			   /* no longer allowed: nothing more is claimed */
 	int64_t stayed;			   /* waited for slots in this cycle, and not for a pause */

@@ -242,14 +242,15 @@ watch_cycle(struct delivery *d, struct obedience *o, struct err *err)
 	/* With rules, it may be long until the next. */
 	d->options.watch = o->scheduler.rules.n == 0;
 	result = deliver_cycle(d, err);
-	d->options.now = false;
+	if (!d->overtaken)
+		d->options.now = false;
 	return result;
 }
 
 /* Cycle after cycle, at each wake and each second where one is due, until a signal: 0; or until the
  * settings are others: 1. */
 static int
-watch(struct delivery *d, struct obedience *o, const struct current *current, struct err *err)
+watch(struct delivery *d, struct obedience *o, struct current *current, struct err *err)
 {
 	bool woken = false;
 	AUTO_FD int events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -258,19 +259,20 @@ watch(struct delivery *d, struct obedience *o, const struct current *current, st
 	if (events < 0 || inotify_add_watch(events, d->spool->path, IN_CLOSE_WRITE) < 0 ||
 	    smtp_engine_watch(d->engine, events, note_wake, &woken) < 0)
 		return err_io(err, "cannot watch %s", d->spool->path);
-	while (!stop_requested && result == 0) {
+	while (!stop_requested && result == 0 && !d->overtaken) {
 		int64_t next = clock_monotonic() + USEC;
 
-		if (d->stale || current_changed(current)) {
+		/* Also where no cycle is due for long. */
+		if (current_changed(current)) {
 			result = 1;
 			break;
 		}
-
 		woken = false;
 		result = watch_cycle(d, o, err);
 		if (result == 0)
 			result = deliver_rotate(d, err);
-		while (!stop_requested && result == 0 && !woken && clock_monotonic() < next)
+		while (!stop_requested && result == 0 && !d->overtaken && !woken &&
+		    clock_monotonic() < next)
 			if (smtp_engine_step(d->engine,
 				(int)((next - clock_monotonic()) / 1000 + 1), err) < 0)
 				result = -1;
@@ -287,7 +289,7 @@ anything_happened(const struct deliver_counts *c)
 
 static int
 run_delivery(struct delivery *d, const struct run_options *o, struct obedience *obedience,
-    const struct current *current, struct err *err)
+    struct current *current, struct err *err)
 {
 	struct dry_run dry_run = { o->json };
 	struct progress progress = { .terminal = isatty(STDERR_FILENO) == 1 };
@@ -300,6 +302,8 @@ run_delivery(struct delivery *d, const struct run_options *o, struct obedience *
 		d->progress_arg = &progress;
 	}
 	result = o->watch ? watch(d, obedience, current, err) : deliver_cycle(d, err);
+	if (result == 0 && d->overtaken)
+		result = 1;
 	if (progress.shown > 0 && progress.terminal)
 		fprintf(stderr, "\r\033[K");
 	return result;
@@ -332,7 +336,7 @@ print_end(const struct run_options *o, const struct deliver_counts *counts,
 
 /* With these settings: begins, cycles, ends.  1: a watch goes on with others. */
 static int
-deliver(struct spool *spool, struct current *current, const struct run_options *o,
+deliver(struct spool *spool, struct current *current, struct run_options *o,
     struct obedience *obedience, struct deliver_counts *counts, struct err *err)
 {
 	struct deliver_options options = { .ids = o->by_id ? o->ids.v : NULL,
@@ -345,7 +349,8 @@ deliver(struct spool *spool, struct current *current, const struct run_options *
 		.allowed = o->now || o->by_id || o->dry_run ? NULL : obey_may_go_on,
 		.allowed_arg = obedience,
 		.has_account = current_has_account,
-		.has_account_arg = current };
+		.overtaken = o->by_id || o->dry_run ? NULL : current_changed,
+		.settings_arg = current };
 	struct err end_err = ERR_INIT;
 	struct delivery delivery;
 	int result;
@@ -359,6 +364,9 @@ deliver(struct spool *spool, struct current *current, const struct run_options *
 		result = -1;
 	}
 	*counts = delivery.counts;
+	obedience->resume = delivery.overtaken;
+	/* That is for the first cycle of a watch, and for all of one that was cut short. */
+	o->now = delivery.options.now;
 	return result;
 }
 
@@ -369,10 +377,10 @@ deliver_all(struct spool *spool, struct current *current, struct run_options *o,
 	int result;
 
 	catch_signals();
-	while ((result = deliver(spool, current, o, obedience, counts, err)) > 0) {
+	while (
+	    (result = deliver(spool, current, o, obedience, counts, err)) > 0 && !stop_requested) {
 		log_info("the configuration has changed and is read again");
 		current_refresh(current);
-		o->now = false; /* that was for the first cycle */
 	}
 	print_end(o, counts, NULL);
 	return result;

@@ -49,6 +49,10 @@ obey_begin(struct obedience *o, bool forced, struct skipped *skipped, struct err
 	int64_t now = clock_now();
 	int result = 0;
 
+	if (o->resume) {
+		o->resume = false;
+		return 1;
+	}
 	scheduler_decide(&o->scheduler, o->spool, now, &verdict);
 	if (forced || verdict.due)
 		result = scheduler_begin(&o->scheduler, o->spool, now, forced, err);

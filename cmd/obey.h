@@ -9,6 +9,7 @@ struct obedience {
 	const struct settings *settings;
 	struct scheduler scheduler;
 	struct err told; /* what was wrong with the rules when they were read last */
+	bool resume;	 /* the next cycle is the rest of one that began */
 };
 
 /* What there was instead of a cycle. */

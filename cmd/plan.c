@@ -88,10 +88,8 @@ pick_unknown(struct delivery *d, const char *name, const struct err *err)
 	if (d->options.account != NULL)
 		return NULL;
 	if (d->options.has_account != NULL &&
-	    d->options.has_account(name, d->options.has_account_arg)) {
-		d->stale = true;
+	    d->options.has_account(name, d->options.settings_arg))
 		return NULL;
-	}
 	if (is_news(d, name))
 		log_warning("%s: its messages fail", err->msg);
 	return outlet_unknown(d, name);
