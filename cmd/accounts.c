@@ -56,6 +56,9 @@ take(const char *id, const char *text, void *arg)
 		found.created = account_text_created(text);
 	} else if (text != NULL) {
 		found.created = found.account.created;
+		if (found.account.password != NULL && !accounts_is_private(loading->spool, id))
+			log_warning("%s: others can read the password in it: expected mode 0600",
+			    path);
 	}
 	if (loading->n == loading->room) {
 		loading->room = loading->room > 0 ? 2 * loading->room : 8;

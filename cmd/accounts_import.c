@@ -1,7 +1,10 @@
 /*
  * mailq-rules accounts import: the servers of mailq's second forerunner, whose smtp_servers.json is an
  * array of connections as fastapi-mail has them (MAIL_SERVER, MAIL_PORT, ...).  That service tried
- * them in the order of the file: so each becomes an account whose fallback is the next.
+ * them in the order of the file: so each becomes an account whose fallback is the next.  Those that only
+ * seem to send (SUPPRESS_SEND) are no part of that: what is to be sent must not end in a Maildir because a
+ * server is down, nor what is to be captured be sent.  For the same reason they are made as if they came
+ * behind the others: the first account is the default.
  */
 #include <ctype.h>
 #include <inttypes.h>
@@ -310,6 +313,19 @@ is_unchanged(struct import *import, struct server *s, bool *ret, struct err *err
 	return 0;
 }
 
+/* The next in line; NULL for the last, and for one that captures. */
+static const char *
+fallback_of(const struct import *import, size_t i)
+{
+	size_t next = i + 1;
+
+	if (import->servers[i].suppress)
+		return NULL;
+	while (next < import->n && import->servers[next].suppress)
+		next++;
+	return next < import->n ? import->servers[next].id : NULL;
+}
+
 static int
 prepare(struct import *import, struct err *err)
 {
@@ -318,10 +334,9 @@ prepare(struct import *import, struct err *err)
 			return -1;
 	for (size_t i = 0; i < import->n; i++) {
 		struct server *s = &import->servers[i];
-		const char *next = i + 1 < import->n ? import->servers[i + 1].id : NULL;
 		bool same = true;
 
-		if (make_settings(s, next, err) < 0 ||
+		if (make_settings(s, fallback_of(import, i), err) < 0 ||
 		    (s->known && is_unchanged(import, s, &same, err) < 0))
 			return -1;
 		if (!same && !import->c->options->replace)
@@ -363,12 +378,13 @@ write_all(struct import *import, struct err *err)
 
 	for (size_t i = import->n; i-- > 0;) {
 		struct server *s = &import->servers[i];
+		int64_t made = now + (int64_t)(s->suppress ? import->n + i : i);
 		int result;
 
 		/* One that fails may be there all the same, and not be durable. */
 		s->written = true;
 		result = accounts_put_locked(c->spool, c->settings, s->id,
-		    s->known ? ACCOUNTS_SET : ACCOUNTS_ADD, &s->list, now + (int64_t)i, err);
+		    s->known ? ACCOUNTS_SET : ACCOUNTS_ADD, &s->list, made, err);
 
 		if (result < 0) {
 			take_back(import);
@@ -383,7 +399,10 @@ write_all(struct import *import, struct err *err)
 static void
 tell(const struct import *import)
 {
-	bool quiet = import->c->options->common.quiet;
+	bool quiet = import->c->options->common.quiet, sends = false;
+
+	for (size_t i = 0; i < import->n; i++)
+		sends = sends || !import->servers[i].suppress;
 
 	for (size_t i = 0; i < import->n; i++) {
 		const struct server *s = &import->servers[i];
@@ -396,8 +415,9 @@ tell(const struct import *import)
 		if (!s->written)
 			continue;
 		if (s->suppress)
-			log_warning("account %s: SUPPRESS_SEND: it captures mail, and sends none",
-			    s->id);
+			log_warning("account %s: SUPPRESS_SEND: it captures mail, and sends none; "
+				    "it is nobody's fallback%s",
+			    s->id, sends ? ", nor the default before those that send" : "");
 		else if (s->exposed)
 			log_warning("account %s: its password goes to %s without TLS, as the file "
 				    "says; "

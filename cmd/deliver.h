@@ -55,6 +55,7 @@ struct deliver_counts {
 	uint64_t parked;    /* lanes that were left, as no account for them works now */
 	uint64_t missing;   /* ids that were asked for and are not in the queue */
 	uint64_t unknown;   /* lanes of accounts that are not configured */
+	uint64_t blocked;   /* looks at limits that could not be written: EX_TEMPFAIL */
 	uint64_t limited;   /* accounts and domains that were at their limit */
 	uint64_t suspended; /* lanes that were left, as an operator wants them to wait */
 };
@@ -81,7 +82,10 @@ struct work {
 	struct partial partial; /* settled in earlier attempts */
 	struct slots **slots;	/* one of each of these is this message's */
 	size_t slot_count;
-	bool left; /* its final dot may be out */
+	bool left;    /* its final dot may be out */
+	bool unasked; /* it comes to its end without a server having been asked */
+	bool *
+	    beyond; /* as recipients: those that fail as their domain is at its limit; NULL: none */
 	enum plan plan;
 	int64_t due; /* PLAN_DEFERRED */
 	struct work *next;
@@ -160,6 +164,9 @@ struct delivery {
 	bool overtaken;			   /* the cycle was cut short, as its settings are old */
 	bool replan;			   /* an account has failed: its lanes go to others */
 	bool closing;			   /* no longer allowed: nothing more is claimed */
+	int64_t lifted;			   /* monotonic; limits, the last time; 0: not yet */
+	bool unlifted;			   /* something has been on its way since */
+	int64_t lift_told;		   /* monotonic; that it did not work; 0: never */
 	int64_t stayed;			   /* waited for slots in this cycle, and not for a pause */
 	struct err fatal;		   /* the spool cannot be written: stop */
 	const volatile sig_atomic_t *stop; /* set by a signal: finish what is on the wire */
@@ -255,6 +262,9 @@ bool limited_passes(const struct outlet *outlet, struct slots *slots);
 bool limited_rejects(const struct outlet *outlet, const struct slots *slots);
 /* They are full: tells of it, now and then. */
 void limited_tell(struct outlet *outlet, struct slots *slots);
+/* The recipients of the domain behind these slots fail, and the message goes on without them.  False
+ * where nobody is left to whom it could be sent. */
+bool limited_fail_domain(struct work *work, const struct slots *slots);
 /* What a message that is beyond them fails with. */
 void limited_reason(const struct slots *slots, char *text, size_t size);
 /* A slot for the message itself, of the outlet's reserve, and one for each domain in it that has a
@@ -273,6 +283,12 @@ int64_t limited_next(const struct delivery *d);
 int64_t limited_stay(struct delivery *d, bool *ret_pause);
 /* Another may stay. */
 void limited_leave(struct delivery *d);
+
+/* lifted.c: files of limits that the accounts do not have any more (limit_lift) */
+/* Something is about to be sent, or has been and is on record. */
+void lifted_sending(struct delivery *d);
+/* To be called each second, and at the end: works where something was sent meanwhile. */
+void lifted_sent(struct delivery *d);
 
 /* fill.c: claims messages */
 int fill(struct outlet *outlet, struct err *err);
@@ -310,6 +326,8 @@ struct work *work_shift(struct work_list *list);
 /* outcome.c: what became of it */
 /* Reads the results of the job, puts the outcome on record (unsynced) and plans what follows. */
 void work_conclude(struct work *work);
+/* The same for one that has no recipient left before it was offered. */
+void work_conclude_unasked(struct work *work);
 /* A message of the capture transport that was delivered, or (err) was not. */
 void work_conclude_capture(struct work *work, const struct err *err);
 /* One whose delivery failed when it was perhaps seen already. */

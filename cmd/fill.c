@@ -93,6 +93,7 @@ may_take(struct outlet *outlet, struct slots *slots, uint64_t want, const struct
 {
 	if (slots == NULL || slots_want(slots, want))
 		return true;
+	outlet->delivery->counts.blocked += slots->blocked;
 	limited_tell(outlet, slots);
 	if (!limited_rejects(outlet, slots))
 		return false;
@@ -120,6 +121,29 @@ put_aside(struct work *work, struct slots *slots, struct err *err)
 	return 0;
 }
 
+/* The recipients whose domains are at their limit fail, where the account says so; then there are slots
+ * for the others, or the message is not to be offered.  *ret_full is the domain that it waits for. */
+static bool
+claim_slots(struct work *work, const struct slots *beyond, struct slots **ret_full)
+{
+	struct slots *full;
+
+	*ret_full = NULL;
+	if (beyond != NULL && !limited_fail_domain(work, beyond))
+		return false;
+	while ((full = limited_claim(work)) != NULL) {
+		if (!limited_rejects(work->outlet, full)) {
+			work->outlet->delivery->counts.blocked += full->blocked;
+			*ret_full = full;
+			return false;
+		}
+		limited_tell(work->outlet, full);
+		if (!limited_fail_domain(work, full))
+			return false;
+	}
+	return true;
+}
+
 /* A message that is claimed: offered, put aside, or at its end already. */
 static int
 dispose(struct work *work, const struct slots *beyond, size_t *asides, struct err *err)
@@ -133,17 +157,18 @@ dispose(struct work *work, const struct slots *beyond, size_t *asides, struct er
 		settle_later(d, work);
 		return 0;
 	}
-	if (beyond == NULL) {
-		full = limited_claim(work);
-		if (full != NULL && !limited_rejects(outlet, full)) {
+	if (beyond != NULL && beyond->domain == NULL) {
+		limited_reason(beyond, reason, sizeof reason);
+		work_fail(work, FAILURE_LIMIT, reason);
+		settle_later(d, work);
+		return 0;
+	}
+	if (!claim_slots(work, beyond, &full)) {
+		if (full != NULL) {
 			(*asides)++;
 			return put_aside(work, full, err);
 		}
-		beyond = full;
-	}
-	if (beyond != NULL) {
-		limited_reason(beyond, reason, sizeof reason);
-		work_fail(work, FAILURE_LIMIT, reason);
+		work_conclude_unasked(work);
 		settle_later(d, work);
 		return 0;
 	}

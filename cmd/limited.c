@@ -143,6 +143,33 @@ limited_claim(struct work *work)
 	return NULL;
 }
 
+bool
+limited_fail_domain(struct work *work, const struct slots *slots)
+{
+	char reason[400];
+	size_t n = work->job.n_recipients;
+	bool others = false;
+
+	limited_reason(slots, reason, sizeof reason);
+	if (work->beyond == NULL)
+		work->beyond = xcalloc(n, sizeof *work->beyond);
+	for (size_t i = 0; i < n; i++) {
+		struct smtp_recipient *one = &work->recipients[i];
+
+		if (one->outcome != SMTP_PENDING)
+			continue;
+		if (slots_of_address(work->outlet, one->address) != slots) {
+			others = true;
+			continue;
+		}
+		work->beyond[i] = true;
+		one->outcome = SMTP_FAILED;
+		one->reply = xcalloc(1, sizeof *one->reply);
+		smtp_reply_own(one->reply, "", "%s", reason);
+	}
+	return others;
+}
+
 /* Calls each for all slots that the outlet has met, until it returns non-zero, and returns that. */
 static int
 each_slots(struct outlet *outlet, int (*each)(struct slots *slots, void *arg), void *arg)
@@ -166,6 +193,7 @@ look_at(struct outlet *outlet, struct slots *slots)
 void
 limited_look(struct delivery *d)
 {
+	lifted_sent(d);
 	for (size_t i = 0; i < d->outlet_count; i++) {
 		struct outlet *outlet = d->outlets[i];
 
@@ -200,6 +228,7 @@ sync_one(struct slots *slots, void *arg)
 int
 limited_sync(struct delivery *d, struct err *err)
 {
+	lifted_sending(d);
 	for (size_t i = 0; i < d->outlet_count; i++)
 		if (each_slots(d->outlets[i], sync_one, err) < 0)
 			return -1;
@@ -300,6 +329,7 @@ limited_stay(struct delivery *d, bool *ret_pause)
 void
 limited_leave(struct delivery *d)
 {
+	lifted_sent(d);
 	for (size_t i = 0; i < d->outlet_count; i++)
 		auto_close_fd(&d->outlets[i]->stay);
 }

@@ -332,6 +332,8 @@ print_end(const struct run_options *o, const struct deliver_counts *counts,
 		print_skipped(skipped);
 	else if (skipped == NULL && (asked || anything_happened(counts)))
 		print_summary(counts);
+	if (asked && !o->json && counts->suspended > 0)
+		puts("some mail is suspended: \"mailq-status\" says what, and why");
 }
 
 /* With these settings: begins, cycles, ends.  1: a watch goes on with others. */
@@ -440,7 +442,9 @@ run(struct run_options *o)
 	spool_close(&spool);
 	if (result < 0)
 		return err_print(&err);
-	return counts.missing > 0 ? EX_NOINPUT : EX_OK;
+	if (counts.missing > 0)
+		return EX_NOINPUT;
+	return counts.blocked > 0 ? EX_TEMPFAIL : EX_OK;
 }
 
 int

@@ -15,8 +15,25 @@ struct tally {
 	size_t now_count;
 	struct recipient_outcome *settled; /* of this and earlier ones */
 	size_t settled_count;
-	const struct smtp_recipient *blame; /* of this attempt: the first put off, else refused */
+	/* Of this attempt: the first put off, else refused by a server, else beyond a limit. */
+	const struct smtp_recipient *blame;
 };
+
+static bool
+is_beyond(const struct work *work, const struct smtp_recipient *recipient)
+{
+	return work->beyond != NULL && work->beyond[recipient - work->recipients];
+}
+
+static int
+weight(const struct work *work, const struct smtp_recipient *recipient)
+{
+	if (recipient == NULL)
+		return 0;
+	if (is_beyond(work, recipient))
+		return 1;
+	return recipient->outcome == SMTP_FAILED ? 2 : 3;
+}
 
 static enum event
 event_of(enum smtp_outcome outcome)
@@ -51,8 +68,7 @@ tally(const struct work *work, struct tally *ret)
 		if (one.outcome != EVENT_DEFERRED)
 			t.settled[t.settled_count++] = one;
 		if (!before && one.outcome != EVENT_SENT &&
-		    (t.blame == NULL ||
-			(t.blame->outcome == SMTP_FAILED && one.outcome == EVENT_DEFERRED)))
+		    weight(work, recipient) > weight(work, t.blame))
 			t.blame = recipient;
 	}
 	*ret = t;
@@ -75,8 +91,12 @@ explain_earlier(const struct work *work, char *text, size_t size)
 
 		if (one->outcome != EVENT_FAILED)
 			continue;
-		snprintf(text, size, "%s: %d in an earlier attempt (others were sent)",
-		    one->address, one->code);
+		if (one->code > 0)
+			snprintf(text, size, "%s: %d in an earlier attempt (others were sent)",
+			    one->address, one->code);
+		else
+			snprintf(text, size,
+			    "%s: given up in an earlier attempt (others were sent)", one->address);
 		return;
 	}
 }
@@ -126,6 +146,15 @@ static const char *
 given_up_class(const struct retry *retry)
 {
 	return failure_text(retry->verdict == RETRY_EXPIRED ? FAILURE_EXPIRED : FAILURE_EXHAUSTED);
+}
+
+/* Why one fails of which nobody was put off. */
+static const char *
+refused_class(const struct work *work, const struct tally *t)
+{
+	bool beyond = t->blame != NULL && is_beyond(work, t->blame);
+
+	return failure_text(beyond ? FAILURE_LIMIT : FAILURE_REFUSED);
 }
 
 /* The list of settled recipients, before the outcome goes on record.  A message that failed keeps
@@ -205,14 +234,18 @@ conclude_attempt(struct work *work)
 	struct journal_entry entry = work_entry(work, EVENT_SENT, NULL);
 	char reason[1200], given_up[1400];
 	struct retry retry = { 0 };
+	const struct smtp_reply *reply = &work->job.reply;
 	struct err err = ERR_INIT;
 	struct tally t;
 
 	tally(work, &t);
 	explain(work, &t, reason, sizeof reason);
-	entry.code = work->job.reply.code;
-	entry.enhanced = work->job.reply.status;
-	entry.reply = work->job.reply.text;
+	/* Our own words decide nothing where a server spoke as well. */
+	if (work->beyond != NULL && t.blame != NULL)
+		reply = smtp_recipient_reply(&work->job, t.blame);
+	entry.code = reply->code;
+	entry.enhanced = reply->status;
+	entry.reply = reply->text;
 	entry.recipients = t.now;
 	entry.recipient_count = t.now_count;
 	if (t.deferred > 0)
@@ -232,8 +265,7 @@ conclude_attempt(struct work *work)
 		snprintf(given_up, sizeof given_up, "%s%s%s", t.deferred > 0 ? retry.reason : "",
 		    t.deferred > 0 ? "; last: " : "", reason);
 		entry.event = EVENT_FAILED;
-		entry.class =
-		    t.deferred > 0 ? given_up_class(&retry) : failure_text(FAILURE_REFUSED);
+		entry.class = t.deferred > 0 ? given_up_class(&retry) : refused_class(work, &t);
 		entry.reason = given_up;
 		work->plan = PLAN_FAILED;
 		counts->failed++;
@@ -270,6 +302,14 @@ work_conclude(struct work *work)
 		conclude_attempt(work);
 		break;
 	}
+}
+
+void
+work_conclude_unasked(struct work *work)
+{
+	work->unasked = true;
+	work->job.outcome = SMTP_FAILED;
+	conclude_attempt(work);
 }
 
 void

@@ -162,6 +162,8 @@ outlet_drain(struct outlet *outlet, bool drain)
 void
 outlet_close(struct outlet *outlet)
 {
+	/* What the end of the run has settled. */
+	lifted_sent(outlet->delivery);
 	outlet_reset(outlet);
 	slots_free(&outlet->slots);
 	for (size_t i = 0; outlet->domain_slots != NULL && i < outlet->account->domains.n; i++)

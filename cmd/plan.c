@@ -87,8 +87,7 @@ pick_unknown(struct delivery *d, const char *name, const struct err *err)
 	}
 	if (d->options.account != NULL)
 		return NULL;
-	if (d->options.has_account != NULL &&
-	    d->options.has_account(name, d->options.settings_arg))
+	if (d->options.has_account != NULL && d->options.has_account(name, d->options.settings_arg))
 		return NULL;
 	if (is_news(d, name))
 		log_warning("%s: its messages fail", err->msg);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "spool/accounts.h"
 #include "spool/count.h"
 #include "spool/park.h"
 
@@ -222,6 +223,42 @@ static int delete (const struct accounts_command *c)
 	return err_print(&err);
 }
 
+/* ---- what mailq.conf names and is not there ----------------------------------------------------- */
+
+static bool
+is_missing(const struct accounts_command *c, const char *id)
+{
+	AUTO_BUF struct buf text = BUF_INIT(ACCOUNT_FILE_MAX);
+	int found;
+
+	if (accounts_configured(c->settings, id) != NULL)
+		return false;
+	found = accounts_read(c->spool, id, &text, NULL);
+	if (text.cap > 0)
+		explicit_bzero(text.s, text.cap);
+	return found == 0;
+}
+
+/* After a change: what was missing before it may be there. */
+static void
+tell_missing(const struct accounts_command *c)
+{
+	const struct settings *s = c->settings;
+	const struct strings *defaults = &s->delivery.default_accounts;
+
+	for (size_t i = 0; i < defaults->n; i++)
+		if (is_missing(c, defaults->v[i]))
+			log_warning("%s: delivery.default_accounts: there is no account \"%s\" yet",
+			    s->file, defaults->v[i]);
+	for (size_t i = 0; i < settings_n_accounts(s); i++) {
+		const struct account *a = settings_account_at(s, i);
+
+		if (!a->kept && a->fallback != NULL && is_missing(c, a->fallback))
+			log_warning("%s: accounts.fallback: there is no account \"%s\" yet",
+			    a->place, a->fallback);
+	}
+}
+
 /* ------------------------------------------------------------------------------------------------ */
 
 int
@@ -231,24 +268,34 @@ rules_accounts(struct spool *spool, struct settings *settings, const struct rule
 	static const struct {
 		const char *name;
 		int (*run)(const struct accounts_command *c);
+		bool changes;
 	} commands[] = {
-		{ "list", accounts_list },
-		{ "show", accounts_show },
-		{ "add", add },
-		{ "set", set },
-		{ "delete", delete },
-		{ "test", accounts_test },
-		{ "import", accounts_import },
+		{ "list", accounts_list, false },
+		{ "show", accounts_show, false },
+		{ "add", add, true },
+		{ "set", set, true },
+		{ "delete", delete, true },
+		{ "test", accounts_test, false },
+		{ "import", accounts_import, true },
 	};
 	struct accounts_command c = { spool, settings, options, words + 1, n - 1 };
 	struct err err = ERR_INIT;
 
-	/* Where they do not fit together, these commands are there to mend that. */
-	if (accounts_load(settings, spool, &err) < 0)
-		log_warning("%s", err.msg);
-	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-		if (strcmp(words[0], commands[i].name) == 0)
-			return commands[i].run(&c);
+	int loaded = accounts_load(settings, spool, &err), code;
+
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+		bool mends = commands[i].changes && err.code == EX_CONFIG;
+
+		if (strcmp(words[0], commands[i].name) != 0)
+			continue;
+		/* Where they do not fit together, these commands are there to mend that. */
+		if (loaded < 0 && !mends)
+			log_warning("%s", err.msg);
+		code = commands[i].run(&c);
+		if (loaded < 0 && mends)
+			tell_missing(&c);
+		return code;
+	}
 	err_set(&err, EX_USAGE,
 	    "accounts: expected list, show, add, set, delete, test or import, found \"%s\"",
 	    words[0]);

@@ -199,6 +199,25 @@ find(struct rules *rules, const char *word)
 	return rule;
 }
 
+/* Keeps each word once, the same number written otherwise included, and returns how many are left. */
+static int
+drop_repeated(char **words, int n)
+{
+	int kept = 0;
+
+	for (int i = 0; i < n; i++) {
+		int64_t id = parse_id(words[i]);
+		int k = 0;
+
+		while (k < kept && strcmp(words[k], words[i]) != 0 &&
+		    (id == 0 || parse_id(words[k]) != id))
+			k++;
+		if (k == kept)
+			words[kept++] = words[i];
+	}
+	return kept;
+}
+
 /* enable, disable and delete: those that are there.  How many were not. */
 static int
 each_rule(struct rules *rules, const char *command, char **words, int n)
@@ -242,6 +261,7 @@ change(struct spool *spool, const struct rules_options *o, const char *command, 
 
 	if (lock < 0 || read_rules(spool, &rules, &err) < 0)
 		return err_print(&err);
+	n = drop_repeated(words, n);
 	if (adds)
 		missing = add(&rules, o, &err);
 	else if (strcmp(command, "set") == 0)

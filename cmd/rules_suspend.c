@@ -51,6 +51,7 @@ take_target(const struct settings *settings, const struct rules_options *options
 {
 	AUTO_BUF struct buf accounts = BUF_INIT(16 * 1024);
 	const char *name = options->account != NULL ? options->account : options->batch;
+	char encoded[LANE_PART_MAX + 1];
 
 	if (options->account != NULL && options->batch != NULL)
 		return err_set(err, EX_USAGE, "expected --account or --batch, not both");
@@ -60,6 +61,12 @@ take_target(const struct settings *settings, const struct rules_options *options
 	}
 	if (name[0] == '\0' || strlen(name) >= sizeof ret->name)
 		return err_set(err, EX_USAGE, "--%s: expected 1 to %d bytes",
+		    options->account != NULL ? "account" : "batch", LANE_PART_MAX);
+	/* In a name of a file, some bytes count three. */
+	if (name_encode(name, LANE_PART_MAX, encoded) < 0)
+		return err_set(err, EX_DATAERR,
+		    "--%s: over its limit of %d bytes (a byte other than letters, digits and "
+		    "-_@=+. counts three)",
 		    options->account != NULL ? "account" : "batch", LANE_PART_MAX);
 	ret->kind = options->account != NULL ? SUSPEND_ACCOUNT : SUSPEND_BATCH;
 	snprintf(ret->name, sizeof ret->name, "%s", name);

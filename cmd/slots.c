@@ -70,6 +70,7 @@ note_broken(struct slots *s, const struct err *err)
 
 	log_error("account %s: %s: its messages wait", s->account->id, err->msg);
 	note_full(s, &look);
+	s->blocked = err->code == EX_TEMPFAIL;
 }
 
 bool

@@ -30,6 +30,7 @@ struct slots {
 	uint64_t left, unused;	/* of messages whose outcomes are on record: to be given back */
 	bool unsynced;		/* something was taken since slots_sync */
 	bool full;		/* none is free until next */
+	bool blocked;		/* it could not be counted for now: no space */
 	struct limit_look look; /* as it was found last */
 	int64_t next;		/* an instant; 0: it depends on those who hold them */
 	int64_t again;		/* next is 0: when to look again (monotonic) */

@@ -220,7 +220,7 @@ static void
 print_rules(const struct brakes *brakes)
 {
 	const struct rule_verdict *verdict = &brakes->verdict;
-	char text[STATUS_TIME_SIZE] = "none that is known";
+	char age[STATUS_TIME_SIZE], text[STATUS_TIME_SIZE + 8] = "";
 
 	if (brakes->rules_err.code != 0) {
 		fputs("The rules cannot be followed: ", stdout);
@@ -230,14 +230,15 @@ print_rules(const struct brakes *brakes)
 	}
 	if (!brakes->ruled)
 		return;
+	/* The instant itself stands behind it, in the zone of the rules. */
 	if (verdict->next != INT64_MAX)
-		status_time(verdict->next, text);
+		snprintf(text, sizeof text, " %s", status_age(verdict->next, age));
 	if (!verdict->allowed)
-		printf("No cycle is allowed now; the next: %s: ", text);
+		printf("No cycle is allowed now%s%s: ", text[0] != '\0' ? "; the next" : "", text);
 	else if (verdict->due)
 		fputs("A cycle is due: ", stdout);
 	else
-		printf("Next cycle: %s: ", text);
+		printf("Next cycle%s: ", text);
 	status_put(verdict->why);
 	putchar('\n');
 }

@@ -9,6 +9,8 @@
 #include "cmd/status_brakes.h"
 
 #define FEW_INODES 100000
+/* With less than this, programs cannot be expected to write a journal, or a count of what was sent. */
+#define FULL_BYTES ((uint64_t)64 * 1024)
 #define JSON_OUT_MAX ((size_t)16 * 1024 * 1024)
 
 /* The states in the order of the table. */
@@ -19,16 +21,22 @@ static const enum state shown[] = { STATE_WAITING, STATE_DEFERRED, STATE_CLAIMED
 struct disk {
 	uint64_t bytes, inodes;
 	bool counts_inodes; /* some file systems have no number of them */
+	bool full;
 };
 
 static struct disk
 look_at_disk(const struct spool *spool)
 {
 	struct statvfs fs;
+	struct disk disk;
 
 	if (fstatvfs(spool->root, &fs) < 0)
 		return (struct disk){ 0 };
-	return (struct disk){ (uint64_t)fs.f_bavail * fs.f_frsize, fs.f_favail, fs.f_files > 0 };
+	disk = (struct disk){ .bytes = (uint64_t)fs.f_bavail * fs.f_frsize,
+		.inodes = fs.f_favail,
+		.counts_inodes = fs.f_files > 0 };
+	disk.full = disk.bytes < FULL_BYTES || (disk.counts_inodes && disk.inodes == 0);
+	return disk;
 }
 
 static void
@@ -136,6 +144,10 @@ print_people(const struct spool *spool, const struct counts *counts, const struc
 		printf(" and only %llu inodes", (unsigned long long)disk.inodes);
 	puts(" free");
 	print_states(counts);
+	if (disk.full)
+		puts("The file system of the spool is full: nothing is added, and what must be "
+		     "counted "
+		     "or recorded is not sent");
 	if (brakes_print(brakes, err) < 0)
 		return -1;
 	if (counts->lane_count > 0)

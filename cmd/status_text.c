@@ -231,6 +231,7 @@ status_outcome(const struct json *line, bool with_recipients)
 	int64_t attempt;
 
 	status_put(event != NULL ? event : "?");
+	/* Without an attempt nobody was asked: the account is told by the reason, where it matters. */
 	if (json_to_int(json_get(line, "attempt"), &attempt) == 0) {
 		put_member(" by account ", line, "account");
 		put_member(" at ", line, "server");

@@ -99,7 +99,7 @@ look_at_rules(const struct asking *asking, struct why *ret)
 {
 	AUTO(scheduler_release) struct scheduler scheduler = { 0 };
 	struct rule_verdict verdict;
-	char text[STATUS_TIME_SIZE] = "an instant that is not known";
+	char age[STATUS_TIME_SIZE], text[STATUS_TIME_SIZE + 8] = "";
 	struct err err = ERR_INIT;
 	int64_t next;
 
@@ -109,15 +109,16 @@ look_at_rules(const struct asking *asking, struct why *ret)
 	}
 	scheduler_decide(&scheduler, asking->spool, asking->now, &verdict);
 	next = verdict.next != INT64_MAX ? verdict.next : 0;
+	/* The instant itself stands behind it, in the zone of the rules. */
 	if (next != 0)
-		status_time(next, text);
+		snprintf(text, sizeof text, " %s", status_age(next, age));
 	if (!verdict.allowed)
-		why_set(ret, WHY_RULE, next, "a cycle, and none is allowed before %s: %s", text,
-		    verdict.why);
+		why_set(ret, WHY_RULE, next, "a cycle, and none is allowed now%s%s: %s",
+		    next != 0 ? "; the next" : "", text, verdict.why);
 	else if (verdict.due)
 		why_set(ret, WHY_NOTHING, 0, "the next mailq-run");
 	else
-		why_set(ret, WHY_NOTHING, next, "the next cycle, at %s: %s", text, verdict.why);
+		why_set(ret, WHY_NOTHING, next, "the next cycle,%s: %s", text, verdict.why);
 }
 
 /* ------------------------------------------------------------------------------------------ */

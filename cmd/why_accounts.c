@@ -91,8 +91,8 @@ look_at_limit(const struct asking *asking, const struct account *account,
 	if (account->limit_behavior == ACCOUNT_LIMIT_REJECT && !pause && look.window >= 0 &&
 	    look.held == 0)
 		why_set(&ret->why, kind, 0,
-		    "the next cycle, which gives it up: %s of account %s is reached", text,
-		    account->id);
+		    "the next cycle, which gives %s up: %s of account %s is reached",
+		    domain != NULL ? "its recipients there" : "it", text, account->id);
 	else if (look.next != 0)
 		why_set(&ret->why, kind, look.next, "%s of account %s; next slot at %s", text,
 		    account->id, status_time(look.next, next));

@@ -38,6 +38,7 @@ work_free(struct work *work)
 	partial_release(&work->partial);
 	free(work->recipients);
 	free(work->slots);
+	free(work->beyond);
 	free(work);
 }
 
@@ -58,11 +59,12 @@ work_entry(const struct work *work, enum event event, const char *reason)
 		.lane = claim_lane(&work->claim),
 		.account = work->outlet->account->id,
 		.batch = record->batch,
-		.attempt = (int)work->claim.name.attempts + 1,
+		.attempt = work->unasked ? -1 : (int)work->claim.name.attempts + 1,
 		.from = record->from != NULL ? record->from : record->sender,
 		.subject = record->subject,
 		.message_id = record->message_id,
-		.server = work->outlet->server[0] != '\0' ? work->outlet->server : NULL,
+		.server =
+		    !work->unasked && work->outlet->server[0] != '\0' ? work->outlet->server : NULL,
 		.created = record->created,
 		.size = record->text.length,
 		.reason = reason };
@@ -88,8 +90,10 @@ is_too_late(const struct work *work)
 enum plan
 work_fail(struct work *work, enum failure why, const char *reason)
 {
-	struct journal_entry entry = work_entry(work, EVENT_FAILED, reason);
+	struct journal_entry entry;
 
+	work->unasked = true;
+	entry = work_entry(work, EVENT_FAILED, reason);
 	entry.class = failure_text(why);
 	journal_add(work_journal(work), &entry);
 	work->outlet->delivery->counts.failed++;

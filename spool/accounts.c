@@ -247,6 +247,17 @@ accounts_read(const struct spool *spool, const char *id, struct buf *ret, struct
 	return read_entry(spool, dir, name, ret, err);
 }
 
+bool
+accounts_is_private(const struct spool *spool, const char *id)
+{
+	char name[LANE_PART_MAX + 1];
+	AUTO_FD int dir = open_directory(spool, NULL);
+	struct stat st;
+
+	return dir < 0 || encode(id, name, NULL) < 0 ||
+	    fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || (st.st_mode & 077) == 0;
+}
+
 /* ---- writing ----------------------------------------------------------------------------------- */
 
 /* As this process makes files: root acts as the spool's owner (see spool_open). */

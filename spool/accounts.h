@@ -24,6 +24,8 @@ int accounts_names(const struct spool *spool, int (*each)(const char *id, void *
     struct err *err);
 /* 1 and its text; 0: there is none; -1 with err (EX_NOPERM, EX_DATAERR, EX_IOERR). */
 int accounts_read(const struct spool *spool, const char *id, struct buf *ret, struct err *err);
+/* Nobody but its owner may read its file (or there is none). */
+bool accounts_is_private(const struct spool *spool, const char *id);
 /* Writes durably, new or over the old; the caller holds spool_lock().  EX_NOPERM: this user may not. */
 int
 accounts_write(struct spool *spool, const char *id, const char *text, size_t len, struct err *err);

@@ -15,6 +15,7 @@
 #include "spool/count.h"
 #include "spool/dirs.h"
 #include "spool/draft.h"
+#include "spool/history.h"
 #include "spool/suspend.h"
 #include "spool/totals.h"
 
@@ -51,6 +52,16 @@ check_owner(struct checking *c, const char *path, const struct stat *st)
 	if (st->st_mode & 07)
 		check_tell(c, CHECK_FAULT, path, "its mode is %04o, open to all",
 		    (unsigned int)st->st_mode & 07777);
+}
+
+/* The same of one that may be gone. */
+static void
+check_entry(struct checking *c, int dir, const char *name, const char *path)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		check_owner(c, path, &st);
 }
 
 int
@@ -90,6 +101,17 @@ look_at_root(const char *name, unsigned char type, void *arg)
 			return 0;
 	check_tell(arg, CHECK_FAULT, name, "is not part of a spool");
 	return 0;
+}
+
+/* Files of the root: owners and modes.  What they say is looked at elsewhere. */
+static void
+check_files(struct checking *c)
+{
+	static const char *const names[] = { "mailq-spool", "rules", "scheduler", "lock", "count",
+		"totals" };
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		check_entry(c, c->spool->root, names[i], names[i]);
 }
 
 static bool
@@ -173,7 +195,7 @@ look_at_log(const char *name, unsigned char type, void *arg)
 
 	(void)type;
 	snprintf(path, sizeof path, "log/%s", name);
-	if (dot == NULL || strcmp(dot, ".log") != 0)
+	if (dot == NULL || (strcmp(dot, ".log") != 0 && strcmp(dot, HISTORY_OLD_SUFFIX) != 0))
 		check_tell(c, CHECK_FAULT, path, "is not a log: expected TOKEN.log");
 	else
 		check_journal(c, c->spool->log, name, path);
@@ -227,6 +249,7 @@ look_at_partial(const char *name, unsigned char type, void *arg)
 	if (name[0] == '.')
 		return 0;
 	snprintf(path, sizeof path, "partial/%s", name);
+	check_entry(c, c->dir, name, path);
 	if (partial_read(c->spool, name, &partial, &err) < 0)
 		check_tell(c, CHECK_FAULT, path, "%s", err.msg);
 	else
@@ -246,6 +269,7 @@ look_at_parked(const char *name, unsigned char type, void *arg)
 	if (name[0] == '.')
 		return 0;
 	snprintf(path, sizeof path, "parked/%s", name);
+	check_entry(c, c->dir, name, path);
 	if (strlen(name) > LANE_PART_MAX || name_decode(name, account) < 0)
 		check_tell(c, CHECK_FAULT, path, "its name is no encoded account");
 	else if (park_read(c->spool, account, &park, &err) < 0)
@@ -265,6 +289,7 @@ look_at_suspended(const char *name, unsigned char type, void *arg)
 	if (name[0] == '.')
 		return 0;
 	snprintf(path, sizeof path, "suspended/%s", name);
+	check_entry(c, c->dir, name, path);
 	if (suspension_read(c->spool, name, &one, &err) < 0)
 		check_tell(c, CHECK_FAULT, path, "%s", err.msg);
 	return 0;
@@ -318,6 +343,7 @@ check_spool(struct spool *spool, bool repair,
 		return err_io(err, "spool %s", spool->path);
 	check_owner(&c, ".", &c.root);
 	check_each(&c, spool->root, ".", ".", look_at_root, &c);
+	check_files(&c);
 	check_each(&c, spool->root, "tmp", "tmp", look_at_draft, &c);
 	if (repair && draft_recover(spool) < 0)
 		return err_io(err, "spool %s: cannot tidy up tmp", spool->path);

@@ -136,8 +136,10 @@ look_at_log(const char *name, unsigned char type, void *arg)
 	int64_t begin;
 
 	(void)type;
-	if (dot == NULL || strcmp(dot, ".log") != 0 || begin_of(name, &begin) < 0 ||
-	    begins_too_late(history, begin))
+	if (dot == NULL ||
+	    (strcmp(dot, ".log") != 0 &&
+		(!history->filter->forgotten || strcmp(dot, HISTORY_OLD_SUFFIX) != 0)) ||
+	    begin_of(name, &begin) < 0 || begins_too_late(history, begin))
 		return 0;
 	if (fstatat(history->spool->log, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    !S_ISREG(st.st_mode))

@@ -2,14 +2,21 @@
 #ifndef SPOOL_HISTORY_H
 #define SPOOL_HISTORY_H
 
+#include "base/clock.h"
 #include "spool/journal.h"
+
+/* However soon a log is forgotten, it stays for so long, as TOKEN.old: limits, whose windows reach back
+ * for as long, may have to count what it tells. */
+#define HISTORY_OLD (86400 * USEC)
+#define HISTORY_OLD_SUFFIX ".old"
 
 /* Which lines: of outcomes and EVENT_PARKED only, unless all is set. */
 struct history_filter {
 	const char *id; /* plain, or NULL */
 	int64_t since;	/* instants; 0: no bound */
 	int64_t until;
-	bool all; /* begin, offered and dot lines too */
+	bool all;	/* begin, offered and dot lines too */
+	bool forgotten; /* also from logs that have been forgotten, and are kept for the limits */
 };
 
 /*
@@ -23,8 +30,9 @@ int history_read(struct spool *spool, const struct history_filter *filter,
 
 /*
  * Forgets logs that ended before an instant: for each message that came to its end in one, its id,
- * and its file in failed/, then the log itself.  At most max_logs of them; returns how many, or -1
- * with err.
+ * and its file in failed/, then the log itself.  One that ended within HISTORY_OLD becomes an old one
+ * instead, which nothing but filter.forgotten shows; old ones are removed when their time has come.  At
+ * most max_logs of both; returns how many, or -1 with err.
  */
 int history_retire(struct spool *spool, int64_t before, int max_logs, struct err *err);
 

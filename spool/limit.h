@@ -15,7 +15,8 @@
  * left when that was noticed: liveness is a kernel lock on the file.
  *
  * Where the file is missing, damaged, or reaches back less far than the rule now asks for, it is made
- * anew from the history of the account: what was sent before a limit was set counts too.
+ * anew from the history of the account: what was sent before a limit was set counts too, and what was
+ * sent between its end and its return (limit_lift).
  *
  * This is the one place that knows where slots are kept: the backend that several machines would share
  * stands behind these functions.
@@ -68,6 +69,18 @@ int limit_sync(struct limit *limit, struct err *err);
 int limit_give(struct limit *limit, uint64_t left, uint64_t unused, struct err *err);
 /* Slots still held count as left.  Accepts NULL; for AUTO() too. */
 void limit_close(struct limit **limit);
+
+/*
+ * For who sends through accounts that have no such limit now: what leaves there is stamped in no file,
+ * and a file of before would not count it when a limit returns.  So the files of all limits of which
+ * is_lifted(account, domain, arg) says that they do not hold (domain is NULL for that of the account)
+ * are marked as knowing nothing, and removed where nobody holds slots; the history then tells.  To be
+ * called before and, about once a second, while something is sent, and when it has been.  -1 with err
+ * where that failed for one.  Costs next to nothing where there are no such files.
+ */
+int limit_lift(struct spool *spool,
+    bool (*is_lifted)(const char *account, const char *domain, void *arg), void *arg,
+    struct err *err);
 
 /* The same view for those who only look (also on a read-only spool): nothing is made or changed.  A
  * file that is not there is an unused limit. */

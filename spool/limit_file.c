@@ -115,6 +115,21 @@ limit_name_is_valid(const char *name)
 	    (strlen(name + n + 1) <= LANE_DOMAIN_MAX && name_decode(name + n + 1, plain) == 0);
 }
 
+void
+limit_name_split(const char *name, char ret_account[LIMIT_NAME_SIZE],
+    char ret_domain[LIMIT_NAME_SIZE], bool *ret_of_domain)
+{
+	char account[LIMIT_NAME_SIZE];
+	size_t n = strcspn(name, ",");
+
+	memcpy(account, name, n);
+	account[n] = '\0';
+	name_decode(account, ret_account);
+	*ret_of_domain = name[n] != '\0';
+	if (*ret_of_domain)
+		name_decode(name + n + 1, ret_domain);
+}
+
 /* The directory is made by the first who needs it: spools of before there were limits have none. */
 static int
 open_directory(const struct limit_file *file, bool make)
@@ -129,8 +144,8 @@ open_directory(const struct limit_file *file, bool make)
 	return fs_open_dir(root, LIMIT_DIRECTORY);
 }
 
-int
-limit_file_open(struct limit_file *file, bool make, struct err *err)
+static int
+open_file(struct limit_file *file, bool make, int flags, struct err *err)
 {
 	const char *path = file->spool->path;
 	struct stat st;
@@ -140,8 +155,7 @@ limit_file_open(struct limit_file *file, bool make, struct err *err)
 		file->dir = open_directory(file, make);
 	fd = file->dir < 0 ?
 	    -1 :
-	    openat(file->dir, file->name,
-		(make ? O_RDWR | O_CREAT : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0660);
+	    openat(file->dir, file->name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0660);
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
 		file->fd = fd;
 		file->inode = st.st_ino;
@@ -157,6 +171,18 @@ limit_file_open(struct limit_file *file, bool make, struct err *err)
 		return err_sys(err, EX_NOINPUT, "spool %s: %s/%s", path, LIMIT_DIRECTORY,
 		    file->name);
 	return err_io(err, "spool %s: cannot open %s/%s", path, LIMIT_DIRECTORY, file->name);
+}
+
+int
+limit_file_open(struct limit_file *file, bool make, struct err *err)
+{
+	return open_file(file, make, make ? O_RDWR | O_CREAT : O_RDONLY, err);
+}
+
+int
+limit_file_open_to_lift(struct limit_file *file, struct err *err)
+{
+	return open_file(file, false, O_RDWR, err);
 }
 
 void

@@ -35,7 +35,8 @@ limit_capacity(const struct limit_rule *rule)
 bool
 limit_covers(const struct limit_page *page, const struct limit_rule *rule, int64_t now)
 {
-	return page->capacity >= limit_capacity(rule) && page->since <= now - limit_reach(rule);
+	return page->since != LIMIT_LIFTED && page->capacity >= limit_capacity(rule) &&
+	    page->since <= now - limit_reach(rule);
 }
 
 struct making {
@@ -136,7 +137,8 @@ read_history(struct making *making, struct spool *spool, int64_t since, int64_t 
     struct err *err)
 {
 	struct history_filter filter = { .since = since + making->step,
-		.until = until > 0 ? until + making->step : 0 };
+		.until = until > 0 ? until + making->step : 0,
+		.forgotten = true };
 
 	if (until > 0 && until < since)
 		return 0;
@@ -153,6 +155,9 @@ copy_known(struct making *making, struct limit_file *old, struct spool *spool, i
 	uint64_t oldest = limit_oldest(&old->page);
 	int64_t from = old->page.since;
 
+	/* Between its stamps there may have been others. */
+	if (old->page.since == LIMIT_LIFTED)
+		return read_history(making, spool, since, 0, err);
 	if (oldest > 0 && limit_stamp_read(old, oldest, &from) < 0)
 		return -1;
 	if (from > since && read_history(making, spool, since, from, err) < 0)
@@ -195,14 +200,13 @@ begin_anew(struct limit_file *file, const struct limit_moment *moment, bool *ret
 		.step = moment->wall - now };
 	snprintf(page->boot, sizeof page->boot, "%s", moment->id);
 	*ret_lost = false;
-	if (file->size > 0) {
-		limit_page_salvage(file, page->held);
-		for (int i = 0; i < LIMIT_HOLDERS; i++) {
-			if (page->held[i] != UINT64_MAX)
-				continue;
-			*ret_lost |= limit_file_lives(file, i);
-			page->held[i] = 0;
-		}
+	/* Also of a file without a byte: it may have been emptied while somebody lives in it. */
+	limit_page_salvage(file, page->held);
+	for (int i = 0; i < LIMIT_HOLDERS; i++) {
+		if (page->held[i] != UINT64_MAX)
+			continue;
+		*ret_lost |= limit_file_lives(file, i);
+		page->held[i] = 0;
 	}
 	/* What is left of the page stays until the new one is written. */
 	if (ftruncate(file->fd, LIMIT_PAGE) < 0)
@@ -244,8 +248,11 @@ limit_make(struct limit_file *file, struct spool *spool, const char *account, co
 	if (!known && begin_anew(&making.file, moment, &lost) < 0)
 		return err_io(err, "spool %s: cannot write %s/%s", spool->path, LIMIT_DIRECTORY,
 		    file->name);
+	/* Stamps of a lifted one are needed no more, and what is written over them in vain does no harm. */
 	if (known)
-		page->ring = file->size > LIMIT_PAGE ? file->size : LIMIT_PAGE;
+		page->ring = file->size > LIMIT_PAGE && file->page.since != LIMIT_LIFTED ?
+		    file->size :
+		    LIMIT_PAGE;
 	if (capacity > page->capacity)
 		page->capacity = capacity;
 	page->total = page->sure = 0;

@@ -31,6 +31,8 @@
  * ten digits, and none is negative. */
 #define LIMIT_FIRST_TIME (INT64_C(315360000) * USEC)
 #define LIMIT_LAST_TIME (INT64_C(9000000000) * USEC)
+/* The since of a file whose limit was lifted: what left meanwhile is not in it. */
+#define LIMIT_LIFTED LIMIT_LAST_TIME
 #define LIMIT_NAME_SIZE (LANE_PART_MAX + LANE_DOMAIN_MAX + 2)
 #define LIMIT_BOOT_SIZE 40
 
@@ -53,7 +55,7 @@ struct limit_page {
 	uint64_t capacity; /* stamps in it */
 	uint64_t total;	   /* stamps ever written to this ring: the n-th is in slot n % capacity */
 	uint64_t sure;	   /* so many of them are known to be on disk */
-	int64_t since;	   /* what left from this instant on, it knows */
+	int64_t since;	   /* what left from this instant on, it knows; or LIMIT_LIFTED */
 	int64_t last;	   /* the latest stamp */
 	int64_t base;	   /* the file's time when the boot clock was 0 */
 	int64_t step;	   /* the wall clock, less the file's time, when it was written last */
@@ -89,10 +91,15 @@ bool limit_meet_boot(struct limit_page *page, const struct limit_moment *moment)
 /* "ACCOUNT" or "ACCOUNT,DOMAIN"; -1 with errno as name_encode. */
 int limit_name(const char *account, const char *domain, char ret[LIMIT_NAME_SIZE]);
 bool limit_name_is_valid(const char *name);
+/* Of a valid one: the plain parts; there is a domain where *ret_of_domain is true. */
+void limit_name_split(const char *name, char ret_account[LIMIT_NAME_SIZE],
+    char ret_domain[LIMIT_NAME_SIZE], bool *ret_of_domain);
 
 /* Opens limits/NAME; with make, it is made where it is not there.  -1 with err (EX_NOINPUT: not there,
  * make is false). */
 int limit_file_open(struct limit_file *file, bool make, struct err *err);
+/* To write into one that is there; EX_NOINPUT where it is not. */
+int limit_file_open_to_lift(struct limit_file *file, struct err *err);
 void limit_file_close(struct limit_file *file);
 /* 1: locked, and it still has its name; 0: locked, but that is another's now, or nobody's; -1 with
  * errno, EWOULDBLOCK where it took too long.  Unlocked by limit_file_unlock. */
@@ -134,7 +141,7 @@ bool limit_covers(const struct limit_page *page, const struct limit_rule *rule, 
 
 /*
  * Makes the content anew, so that it covers the rule: from the history, and what the old one knows
- * where known says that its page is good.  The lock is held.  The file is as it was until its page is
+ * where known says that its page is good, and it was not lifted.  The lock is held.  The file is as it was until its page is
  * written, last: killed at any point, this is done again by the next.
  */
 int

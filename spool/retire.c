@@ -1,6 +1,8 @@
 /* Forgetting: what history_read() would tell of, when it is old enough. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,11 +26,14 @@
 struct old_log {
 	char *name;
 	int64_t ended;
+	bool forgotten; /* all but the file itself */
+	bool stays;	/* for a while yet, as a forgotten one */
 };
 
 struct retiring {
 	struct spool *spool;
 	int64_t before;
+	int64_t old;	/* what ended before this is not needed by limits either */
 	int64_t newest; /* when the newest log began */
 	struct old_log *logs;
 	size_t count, room;
@@ -42,31 +47,37 @@ look_at_log(const char *name, unsigned char type, void *arg)
 {
 	struct retiring *retiring = arg;
 	const char *dot = strrchr(name, '.');
+	bool forgotten = dot != NULL && strcmp(dot, HISTORY_OLD_SUFFIX) == 0;
+	int64_t before = retiring->before;
 	struct stat st;
 	uint64_t began;
 	int64_t ended;
 
 	(void)type;
+	/* Whatever is to be kept by now: its ids are known no longer. */
+	if (forgotten)
+		before = retiring->old;
 	/* Its name says when it began: most need no look at when they ended. */
 	if (num_u64_view(name, strcspn(name, "."), INT64_MAX / USEC, &began) == 0) {
 		if ((int64_t)began * USEC > retiring->newest)
 			retiring->newest = (int64_t)began * USEC;
-		if ((int64_t)began >= retiring->before / USEC)
+		if ((int64_t)began >= before / USEC)
 			return 0;
 	}
-	if (dot == NULL || strcmp(dot, ".log") != 0 ||
+	if (dot == NULL || (!forgotten && strcmp(dot, ".log") != 0) ||
 	    fstatat(retiring->spool->log, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    !S_ISREG(st.st_mode))
 		return 0;
 	ended = st.st_mtim.tv_sec * USEC + st.st_mtim.tv_nsec / 1000;
-	if (ended >= retiring->before)
+	if (ended >= before)
 		return 0;
 	if (retiring->count == retiring->room) {
 		retiring->room = retiring->room > 0 ? 2 * retiring->room : 16;
 		retiring->logs =
 		    xreallocarray(retiring->logs, retiring->room, sizeof *retiring->logs);
 	}
-	retiring->logs[retiring->count++] = (struct old_log){ xstrdup(name), ended };
+	retiring->logs[retiring->count++] =
+	    (struct old_log){ xstrdup(name), ended, forgotten, ended >= retiring->old };
 	return 0;
 }
 
@@ -164,10 +175,25 @@ static int
 keep_totals(struct retiring *retiring, size_t count)
 {
 	AUTO_FREE const char **names = xcalloc(count, sizeof *names);
+	size_t n = 0;
 
 	for (size_t i = 0; i < count; i++)
-		names[i] = retiring->logs[i].name;
-	return totals_save(retiring->spool, names, count, retiring->err);
+		if (!retiring->logs[i].forgotten)
+			names[n++] = retiring->logs[i].name;
+	return n > 0 ? totals_save(retiring->spool, names, n, retiring->err) : 1;
+}
+
+/* Forgotten, it goes, or stays under a name that only limits read. */
+static int
+put_away(const struct spool *spool, const struct old_log *log)
+{
+	char name[NAME_MAX + sizeof(HISTORY_OLD_SUFFIX)];
+
+	if (!log->stays)
+		return unlinkat(spool->log, log->name, 0);
+	snprintf(name, sizeof name, "%.*s" HISTORY_OLD_SUFFIX,
+	    (int)(strrchr(log->name, '.') - log->name), log->name);
+	return renameat(spool->log, log->name, spool->log, name);
 }
 
 static int
@@ -175,17 +201,22 @@ retire_logs(struct retiring *retiring, size_t count)
 {
 	struct spool *spool = retiring->spool;
 	int kept = count > 0 ? keep_totals(retiring, count) : 0;
+	bool any = false;
 
 	if (kept <= 0)
 		return kept; /* nothing to do, or another time */
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		if (retiring->logs[i].forgotten)
+			continue;
 		if (retire_log(retiring, retiring->logs[i].name) < 0)
 			return -1;
+		any = true;
+	}
 	/* Once for all: were a log gone before its ids are, nobody would forget them. */
-	if (syncfs(spool->root) < 0)
+	if (any && syncfs(spool->root) < 0)
 		return err_io(retiring->err, "spool %s: cannot sync", spool->path);
 	for (size_t i = 0; i < count; i++)
-		if (unlinkat(spool->log, retiring->logs[i].name, 0) < 0 && errno != ENOENT)
+		if (put_away(spool, &retiring->logs[i]) < 0 && errno != ENOENT)
 			return err_io(retiring->err, "spool %s: cannot remove log/%s", spool->path,
 			    retiring->logs[i].name);
 	return (int)count;
@@ -207,6 +238,7 @@ history_retire(struct spool *spool, int64_t before, int max_logs, struct err *er
 	struct err own = ERR_INIT;
 	struct retiring retiring = { .spool = spool,
 		.before = before,
+		.old = clock_now() - HISTORY_OLD,
 		.err = err != NULL ? err : &own };
 	AUTO_FD int log = fs_open_dir(spool->root, "log");
 	size_t count;

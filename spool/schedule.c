@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/auto.h"
@@ -16,12 +17,39 @@
 /* Whoever holds the lock reads and writes one line. */
 #define WAIT_MAX (10 * USEC)
 
+/* Whether the file is one that a stranger cannot have put there, nor changed.  In a group's spool its
+ * members make rules. */
+static int
+check_trust(const struct spool *spool, int fd, struct err *err)
+{
+	struct stat root, st;
+
+	if (fstat(spool->root, &root) < 0 || fstat(fd, &st) < 0)
+		return err_io(err, "spool %s: " RULES, spool->path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, EX_DATAERR, "spool %s: " RULES ": expected a file",
+		    spool->path);
+	if (st.st_uid != root.st_uid && st.st_uid != 0 && !(root.st_mode & S_IWGRP))
+		return err_set(err, EX_DATAERR,
+		    "spool %s: " RULES " belongs to user %u; expected %u, the spool's owner",
+		    spool->path, (unsigned int)st.st_uid, (unsigned int)root.st_uid);
+	if (st.st_mode & (root.st_mode & S_IWGRP ? S_IWOTH : S_IWOTH | S_IWGRP))
+		return err_set(err, EX_DATAERR,
+		    "spool %s: " RULES ": its mode is %04o; expected %04o, as others may write it",
+		    spool->path, (unsigned int)st.st_mode & 07777,
+		    root.st_mode & S_IWGRP ? 0660U : 0600U);
+	return 0;
+}
+
 int
 rules_file_read(const struct spool *spool, struct buf *ret, struct err *err)
 {
 	AUTO_BUF struct buf text = BUF_INIT(RULES_FILE_MAX);
+	AUTO_FD int fd = openat(spool->root, RULES, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
-	if (fs_read_file(spool->root, RULES, &text) < 0) {
+	if (fd >= 0 && check_trust(spool, fd, err) < 0)
+		return -1;
+	if (fd < 0 || fs_read_all(fd, &text) < 0) {
 		if (errno == E2BIG)
 			return err_set(err, EX_DATAERR,
 			    "spool %s: " RULES " is longer than %u bytes", spool->path,

@@ -7,7 +7,9 @@
 
 #define RULES_FILE_MAX (4u * 1024 * 1024)
 
-/* The text of the file "rules"; empty where there is none.  0, or -1 with err. */
+/* The text of the file "rules"; empty where there is none.  0, or -1 with err: EX_DATAERR, too, where it
+ * is another's than the spool's owner's or root's, or writable by others (a group's spool: by the
+ * group, it may be). */
 int rules_file_read(const struct spool *spool, struct buf *ret, struct err *err);
 /* Replaces it durably; the caller holds spool_lock(). */
 int rules_file_write(struct spool *spool, const char *text, size_t len, struct err *err);

@@ -195,7 +195,8 @@ read_compact(const char *line, size_t len, struct facts *facts)
 	if (facts->event == EVENT_FAILED)
 		facts->limit =
 		    view_is(find(rest, left, VIEW(",\"class\":\"")), failure_text(FAILURE_LIMIT));
-	facts->has_recipients = memmem(rest, left, ",\"recipients\":[{", 16) != NULL;
+	facts->has_recipients = memmem(rest, left, ",\"recipients\":[{", 16) != NULL &&
+	    (!facts->limit || memmem(rest, left, ",\"attempt\":", 11) != NULL);
 	return true;
 }
 
@@ -231,7 +232,8 @@ read_loose(const char *line, size_t len, struct facts *facts)
 	if (facts->event == EVENT_SENT)
 		facts->latency = latency_of((struct view){ line + TIME_AT, TIME_LEN }, created);
 	facts->limit = class != NULL && strcmp(class, failure_text(FAILURE_LIMIT)) == 0;
-	facts->has_recipients = json_length(json_get(value, "recipients")) > 0;
+	facts->has_recipients = json_length(json_get(value, "recipients")) > 0 &&
+	    (!facts->limit || json_get(value, "attempt") != NULL);
 	for (size_t i = 0; i < RECOVERED_COUNT; i++)
 		if (json_to_int(json_get(value, keys[i]), &facts->recovered[i]) < 0 ||
 		    facts->recovered[i] < 0)
@@ -267,7 +269,7 @@ add_outcome(struct totals_account *account, const struct facts *facts)
 	if (facts->event == EVENT_FAILED && facts->limit)
 		account->n[TOTAL_LIMITED]++;
 	/* What follows from an uncertain attempt has a line of its own, without recipients; and so has
-	 * a message that failed without an attempt. */
+	 * a message that failed without an attempt; one beyond a limit may name its recipients then. */
 	if (facts->event == EVENT_UNCERTAIN || facts->has_recipients)
 		account->n[TOTAL_ATTEMPTS]++;
 	if (facts->event == EVENT_SENT)

@@ -312,6 +312,23 @@ exposed() {
 	rules delete second
 }
 
+@test "an account that the configuration names already is made without a word" {
+	echo 'delivery: { default_accounts = [ "main", "second" ]; };
+		accounts: ( { id = "fixed"; host = "h"; fallback = "spare"; } );' >"$MAILQ_CONFIG"
+	run -0 --separate-stderr rules add spare transport=capture
+	[[ $stderr != *spare* ]]
+	run -0 --separate-stderr rules add main transport=capture
+	assert_match "$stderr" 'delivery.default_accounts: there is no account "second" yet'
+	assert_equal "$(wc -l <<<"$stderr")" 1
+	run -0 --separate-stderr rules add second transport=capture
+	assert_equal "$stderr" ''
+	rm "$MAILQ_SPOOL/accounts/spare"
+	run -0 --separate-stderr rules list
+	assert_match "$stderr" 'accounts.fallback: there is no account "spare"'
+	run -0 --separate-stderr rules set main from=a@b.example
+	assert_match "$stderr" 'accounts.fallback: there is no account "spare" yet'
+}
+
 @test "mailq-add knows the accounts of the spool, each and the first" {
 	rules add main transport=capture from=main@a.example 'from_name=Main'
 	rules add other transport=capture from=other@a.example
@@ -409,6 +426,20 @@ From: other@a.example	Subject: [--account other]'
 	assert_match "$output" 'accounts/main: is not a regular file'
 	assert_match "$output" 'accounts/b%2Fad'
 	run -78 rules show main
+}
+
+@test "a password that others can read is warned of once; without one there is nothing to say" {
+	start_keeper server port --login u:S3cret
+	printf S3cret | rules add main host=127.0.0.1 port="$port" user=u password=- starttls=never
+	rules add other transport=capture
+	chmod 644 "$MAILQ_SPOOL"/accounts/*
+	add --id x
+	run_mailq
+	summary 'sent 1, deferred 0, failed 0'
+	assert_equal "$stderr" "mailq-run: $MAILQ_SPOOL/accounts/main: others can read the password in it: expected mode 0600"
+	chmod 600 "$MAILQ_SPOOL/accounts/main"
+	run_mailq
+	assert_equal "$stderr" ''
 }
 
 @test "in a group's spool an account that a member put there does not count" {
@@ -749,6 +780,39 @@ mail.example.com: made'
 	assert_equal "${lines[1]}" 'smtp4dev-2: changed'
 	assert_equal "$(shown smtp4dev-2 from_name)" 'Another Name'
 	assert_equal "$(shown smtp4dev limit_per_minute)" 5
+}
+
+@test "import: one that only seems to send takes nothing that is to be sent" {
+	local closed port
+
+	free_port closed
+	start_keeper server port
+	rules import - 2>warnings <<-EOT
+		[{"MAIL_SERVER":"127.0.0.1","MAIL_PORT":25,"SUPPRESS_SEND":1},
+		 {"MAIL_SERVER":"127.0.0.1","MAIL_PORT":$closed,"MAIL_FROM":"one@example.com"},
+		 {"MAIL_SERVER":"localhost","MAIL_PORT":25,"SUPPRESS_SEND":1},
+		 {"MAIL_SERVER":"127.0.0.1","MAIL_PORT":$port}]
+	EOT
+	assert_equal "$(grep -c 'SUPPRESS_SEND: it captures mail, and sends none; it is nobody.s fallback, nor' warnings)" 2
+	assert_equal "$(rules list --json | value id | xargs)" '127.0.0.1-2 127.0.0.1-3 127.0.0.1 localhost'
+	assert_equal "$(shown 127.0.0.1-2 fallback)" 127.0.0.1-3
+	for id in 127.0.0.1 localhost 127.0.0.1-3; do
+		! file "$id" | grep -q fallback
+	done
+	add --id x
+	run_mailq
+	assert_equal "$(history_of sent x | value account)" 127.0.0.1-3
+	# All are down: it waits.
+	stop_server server
+	add --id y
+	run_mailq
+	[ -n "$(state y)" ]
+	[ ! -e "$MAILQ_SPOOL/captured" ]
+	# Again is no change.
+	run -0 --separate-stderr rules list
+	rm -rf "$MAILQ_SPOOL/accounts"
+	run -0 --separate-stderr rules import - <<<'[{"MAIL_SERVER":"only","SUPPRESS_SEND":1}]'
+	assert_match "$stderr" "nobody's fallback\$"
 }
 
 @test "import: names that others have are passed over" {

@@ -35,10 +35,10 @@ limited() {
 	cat "$MAILQ_SPOOL"/log/*.log | grep '"event":"limited"' || :
 }
 
-# renames COMMAND...: how often it renames anything
+# renames COMMAND...: how often it renames anything but the sums, which are written each hour
 renames() {
 	strace -f -qq -e trace=rename,renameat,renameat2 -o trace "$@" >/dev/null
-	grep -c rename trace || :
+	grep -v totals trace | grep -c rename || :
 }
 
 # ---- windows -----------------------------------------------------------------------------------
@@ -255,6 +255,102 @@ no_slot_held() {
 	assert_equal "$(state M)" waiting
 }
 
+@test "emptied while slots are held, its file lets nothing more leave" {
+	start_script server port 'dot=hang'
+	accounts "$(relay main "$port" 'limit_per_minute = 5; connections = 5;')"
+	add_ids m 10
+	start_server run mailq-run
+	wait_for file_has server.log 'DATA'
+	: >"$MAILQ_SPOOL/limits/main"
+	run_mailq -v
+	summary 'sent 0, deferred 0, failed 0'
+	stop_server run KILL
+}
+
+# in_spool SETTING...: the account "main" of the spool has these settings from now on
+in_spool() {
+	mailq-rules accounts set main "$@" >/dev/null
+}
+
+@test "a limit that is taken away and set again counts what left in between" {
+	start_keeper server port
+	mailq-rules accounts add main host=127.0.0.1 "port=$port" limit_per_minute=10 >/dev/null
+	add_ids a 5
+	run_mailq
+	summary 'sent 5, deferred 0, failed 0'
+	in_spool limit_per_minute=
+	add_ids b 20
+	run_mailq
+	summary 'sent 20, deferred 0, failed 0'
+	[ ! -e "$MAILQ_SPOOL/limits/main" ]
+	in_spool limit_per_minute=10
+	add_ids c 20
+	run_mailq -v
+	summary 'sent 0, deferred 0, failed 0'
+	# Another limit in its place.
+	in_spool limit_per_minute= limit_per_hour=31
+	run_mailq
+	summary 'sent 6, deferred 0, failed 0'
+}
+
+@test "the limit of a domain that is taken away and set again counts what left in between" {
+	start_keeper server port
+	limited=$(relay main "$port" 'domains = ( { domain = "slow.example"; per_minute = 4; } );')
+	accounts "$limited"
+	to slow.example a 2
+	run_mailq
+	accounts "$(relay main "$port")"
+	to slow.example b 3
+	run_mailq
+	summary 'sent 3, deferred 0, failed 0'
+	accounts "$limited"
+	to slow.example c 4
+	run_mailq -v
+	summary 'sent 0, deferred 0, failed 0'
+	assert_equal "$(kept server)" 5
+}
+
+@test "a limit in one configuration counts what a run with another sends without it" {
+	start_keeper server port
+	accounts "$(relay main "$port")"
+	start_server watch mailq-run --watch
+	add_ids a 3
+	wait_for kept_are 3
+	cp "$MAILQ_CONFIG" "$BATS_TEST_TMPDIR/limited.conf"
+	sed -i 's/port = /limit_per_minute = 8; port = /' "$BATS_TEST_TMPDIR/limited.conf"
+	export MAILQ_CONFIG=$BATS_TEST_TMPDIR/limited.conf
+	run_mailq
+	add_ids b 3
+	wait_for kept_are 6
+	stop_server watch
+	add_ids c 5
+	run_mailq
+	summary 'sent 2, deferred 0, failed 0'
+}
+
+@test "what history is told to forget at once, a limit counts still" {
+	start_keeper server port
+	SETTINGS='queue: { retention = "0s"; };'
+	accounts "$(relay main "$port")"
+	add_ids a 5
+	run_mailq
+	wait_for forgotten
+	accounts "$(relay main "$port" 'limit_per_day = 6;')"
+	add_ids b 5
+	run_mailq
+	summary 'sent 1, deferred 0, failed 0'
+	mailq-status check
+	# After a day nobody needs it.
+	old=$(find "$MAILQ_SPOOL/log" -name '*.old' | head -1)
+	mv "$old" "$MAILQ_SPOOL/log/1000000000.000000.aaaaaaaa.old"
+	touch -d '2 days ago' "$MAILQ_SPOOL/log/1000000000.000000.aaaaaaaa.old"
+	run_mailq
+	[ ! -e "$MAILQ_SPOOL/log/1000000000.000000.aaaaaaaa.old" ]
+}
+forgotten() {
+	mailq-run -q && [ -z "$(find "$MAILQ_SPOOL/log" -name '*.log')" ]
+}
+
 # ---- pauses and batches ------------------------------------------------------------------------
 
 @test "min_interval_seconds spaces messages, with three runners" {
@@ -396,4 +492,105 @@ to() {
 	assert_equal "$(history_of failed s-3 | value reason)" \
 		'limit of 2 a minute for slow.example of account main is reached'
 	assert_equal "$(history_of failed s-3 | value class)" limit
+}
+
+@test "limit_behavior = reject: only the recipients of a domain at its limit fail" {
+	start_keeper server port
+	accounts "$(relay main "$port" 'limit_behavior = "reject"; domains = (
+		{ domain = "slow.example"; per_hour = 1; }, { domain = "late.example"; per_hour = 1; } );')"
+	add --id first --to a@slow.example --to a@late.example
+	run_mailq
+	summary 'sent 1, deferred 0, failed 0'
+	add --id mixed --to b@slow.example --to b@one.example --to b@late.example
+	add --id none --to c@slow.example --to c@late.example
+	run_mailq
+	summary 'sent 0, deferred 0, failed 2'
+	assert_equal "$(kept server)" 2
+	# The one that was beyond no limit has it, and nobody else.
+	run cat "$BATS_TEST_TMPDIR"/server/*.json
+	assert_match "$output" b@one.example
+	[[ $output != *b@slow.example* && $output != *c@slow.example* && $output != *b@late.example* ]]
+	assert_equal "$(history_of failed mixed | value class)" limit
+	assert_equal "$(history_of failed mixed | value reason)" \
+		'b@slow.example: limit of 1 an hour for slow.example of account main is reached (others were sent)'
+	assert_equal "$(history_of failed mixed | value recipients.0.reply)" \
+		'limit of 1 an hour for slow.example of account main is reached'
+	assert_equal "$(history_of failed mixed | value recipients.1.outcome)" sent
+	assert_equal "$(history_of failed mixed | value recipients.2.reply)" \
+		'limit of 1 an hour for late.example of account main is reached'
+	assert_equal "$(history_of failed mixed | value server)" "127.0.0.1:$port"
+	# Of the other one nobody was asked.
+	assert_equal "$(history_of failed none | value class)" limit
+	assert_equal "$(history_of failed none | value recipients.1.address)" c@late.example
+	[[ $(history_of failed none) != *'"server"'* ]]
+	run -0 mailq-status show none
+	assert_match "$output" 'failed: .*limit of 1 an hour for slow.example of account main is reached'
+	[[ $output != *'by account'* ]]
+	assert_match "$output" 'c@late.example: failed'
+	# By hand, those that have it do not get it again.
+	rm "$MAILQ_SPOOL"/limits/* "$MAILQ_SPOOL"/log/*
+	mailq-status retry mixed
+	run_mailq
+	summary 'sent 1, deferred 0, failed 0'
+	assert_equal "$(grep -l b@one.example "$BATS_TEST_TMPDIR"/server/*.json | wc -l)" 1
+	run -0 mailq-status metrics
+	assert_match "$output" 'mailq_attempts_total.* 1'
+}
+
+@test "limit_behavior = reject: what a server says of the others counts first" {
+	start_script server port 'rcpt#2=550 5.1.1 nobody here' 'rcpt#3=451 4.2.0 later'
+	accounts "$(relay main "$port" 'limit_behavior = "reject"; domains = ( { domain = "slow.example"; per_hour = 1; } );')"
+	add --id first --to a@slow.example
+	run_mailq
+	add --id refused --to b@slow.example --to b@one.example
+	run_mailq
+	assert_equal "$(history_of failed refused | value class)" refused
+	assert_equal "$(history_of failed refused | value reason)" 'b@one.example: 550 5.1.1 nobody here'
+	assert_equal "$(history_of failed refused | value code)" 550
+	# Of one that is put off, the others are given up once and for all.
+	add --id later --to c@slow.example --to c@one.example
+	run_mailq
+	assert_equal "$(state later)" deferred
+	assert_equal "$(history_of deferred later | value reason)" 'c@one.example: 451 4.2.0 later'
+	assert_equal "$(history_of deferred later | value recipients.0.outcome)" failed
+	due_now later
+	run_mailq
+	assert_equal "$(state later)" failed
+	assert_match "$(history_of failed later | value reason)" \
+		'^c@slow.example: given up in an earlier attempt .others were sent.$'
+	assert_equal "$(said server | grep -c 'RCPT TO:<[bc]@slow')" 0
+}
+
+@test "no server is named where none was asked: the account's limit, too late, no such account" {
+	start_keeper server port
+	accounts "$(relay nobody "$port")"
+	add --account nobody --id unknown
+	accounts "$(relay main "$port" 'limit_per_hour = 1; limit_behavior = "reject";')" "$(relay other "$port")"
+	add_ids m 2
+	add --account other --id late --expires "$(($(date +%s) + 1))"
+	past() { [ "$(date +%s)" -gt "$1" ]; }
+	wait_for past "$(date +%s)"
+	wait_for past "$(date +%s)"
+	run_mailq
+	for id in m-2 late unknown; do
+		assert_equal "$(state "$id")" failed
+		[[ $(history_of failed "$id") != *'"server"'* && $(history_of failed "$id") != *'"attempt"'* ]]
+		run -0 mailq-status show "$id"
+		assert_match "$output" 'failed: '
+		[[ $output != *'by account'* && $output != *127.0.0.1* ]]
+	done
+}
+
+@test "a full disk with a limit: its messages wait, and mailq-run says so with 75" {
+	unshare -m true 2>/dev/null || skip 'mounts cannot be made here'
+	SETTINGS='queue: { min_free_space = "0"; min_free_inodes = 0; };' \
+		accounts "$(relay main 9 'limit_per_minute = 5;')"
+	mkdir -p "$MAILQ_SPOOL"
+	unshare -m bash -c '
+		mount -t tmpfs -o size=1m,mode=700 none "$MAILQ_SPOOL" || exit 99
+		mailq-add --to a@b.example --subject x --body y >/dev/null
+		dd if=/dev/zero of="$MAILQ_SPOOL/captured" bs=4096 2>/dev/null
+		mailq-run 2>err; echo $? >code'
+	assert_equal "$(cat code)" 75
+	assert_match "$(cat err)" 'No space left on device: its messages wait'
 }

@@ -86,6 +86,17 @@ rules() { # the rest of the table, a line a rule, one space between columns
 	run -66 mailq-rules delete -- -1
 }
 
+@test "an id that is named twice is meant once" {
+	mailq-rules add --disabled >/dev/null
+	mailq-rules add --disabled >/dev/null
+	run -0 --separate-stderr mailq-rules delete 1 1 01
+	assert_equal "$stderr" ''
+	assert_equal "$(mailq-rules list --json | value id)" 2
+	run -66 --separate-stderr mailq-rules delete 2 x 2 x
+	assert_equal "$stderr" 'mailq-rules: there is no rule "x"'
+	assert_equal "$(mailq-rules list --json)" ''
+}
+
 @test "misuse is 64 and changes nothing" {
 	mailq-rules add --name first >/dev/null
 	cp "$MAILQ_SPOOL/rules" before

@@ -477,6 +477,64 @@ print(sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in sys.argv[1
 		mailq-status show a | grep -q "a: waiting"'
 }
 
+@test "the glance says that the disk is full" {
+	unshare -m true 2>/dev/null || skip 'mounts cannot be made here'
+	mkdir -p "$MAILQ_SPOOL"
+	echo 'queue: { min_free_space = "0"; min_free_inodes = 0; };' >"$MAILQ_CONFIG"
+	unshare -m bash -c '
+		mount -t tmpfs -o size=1m,mode=700 none "$MAILQ_SPOOL" || exit 99
+		set -e
+		mailq-add --from a@b.example --to a@b.example --subject x --body y >/dev/null
+		mailq-status >before
+		dd if=/dev/zero of="$MAILQ_SPOOL/captured" bs=4096 2>/dev/null && exit 1
+		mailq-status >full'
+	assert_equal "$(grep -c 'The file system of the spool is full: ' before)" 0
+	assert_equal "$(grep -c 'The file system of the spool is full: ' full)" 1
+}
+
+@test "check tells of owners and modes of all files; rules that strangers may write are not followed" {
+	add --id a
+	mailq-rules add >/dev/null
+	mailq-run --now >/dev/null
+	mailq-rules suspend --batch b
+	mailq-status metrics >/dev/null
+	run -0 mailq-status check
+	for file in rules scheduler lock suspended/batch,b; do
+		chmod 644 "$MAILQ_SPOOL/$file"
+		run -65 mailq-status check
+		assert_match "$output" "^$file: its mode is 0644, open to all"
+		chmod 600 "$MAILQ_SPOOL/$file"
+	done
+	run -0 mailq-rules list
+	chmod 666 "$MAILQ_SPOOL/rules"
+	for program in 'mailq-rules list' 'mailq-rules next' mailq-run; do
+		# shellcheck disable=SC2086
+		run -65 $program
+		assert_match "$output" 'rules: its mode is 0666; expected 0600, as others may write it'
+	done
+	# The members of a group make rules.
+	chmod 660 "$MAILQ_SPOOL/rules"
+	run -65 mailq-rules list
+	chmod 2770 "$MAILQ_SPOOL"
+	run -0 mailq-rules list
+	chmod 662 "$MAILQ_SPOOL/rules"
+	run -65 mailq-rules list
+	chmod 700 "$MAILQ_SPOOL"
+	chmod 600 "$MAILQ_SPOOL/rules"
+	[ "$(id -u)" -eq 0 ] || skip 'needs another user'
+	for file in rules scheduler lock suspended/batch,b; do
+		chown nobody "$MAILQ_SPOOL/$file"
+		run -65 mailq-status check
+		assert_match "$output" "^$file: belongs to user $(id -u nobody); expected 0, the spool's owner"
+		[ "$file" != rules ] || run -65 mailq-rules list
+		chown root "$MAILQ_SPOOL/$file"
+	done
+	# Of a group's spool, members are trusted with them.
+	chmod 2770 "$MAILQ_SPOOL"
+	chown nobody "$MAILQ_SPOOL/rules"
+	run -0 mailq-rules list
+}
+
 @test "looking changes nothing but the cache of numbers" {
 	add --id a
 	find "$MAILQ_SPOOL" ! -name count ! -path "$MAILQ_SPOOL" ! -path "$MAILQ_SPOOL/tmp" -printf '%p %C@ %s\n' | sort >before

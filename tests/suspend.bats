@@ -212,6 +212,9 @@ has_captured() { # ID COUNT
 	run -64 mailq-rules suspend --account ''
 	run -64 mailq-rules suspend --batch "$(printf '%0101d' 0)"
 	run -65 mailq-rules suspend --batch "$(printf '%.0s/' {1..50})"
+	assert_equal "$output" 'mailq-rules: --batch: over its limit of 100 bytes (a byte other than letters, digits and -_@=+. counts three)'
+	run -65 mailq-rules activate --batch "$(printf '%.0s/' {1..50})"
+	assert_match "$output" '^mailq-rules: --batch: over its limit of 100 bytes'
 	run -64 mailq-rules suspend --reason "$(printf '%0400d' 0)"
 	run -64 mailq-rules activate --reason x
 	run -64 mailq-rules suspend main
@@ -244,6 +247,7 @@ has_captured() { # ID COUNT
 	mkdir -m 700 -p "$MAILQ_SPOOL/suspended"
 	echo 'until: tomorrow' >"$MAILQ_SPOOL/suspended/account,main"
 	touch "$MAILQ_SPOOL/suspended/everything"
+	chmod 600 "$MAILQ_SPOOL"/suspended/*
 	run_mailq
 	assert_equal "$(state a)" waiting
 	run -0 mailq-status

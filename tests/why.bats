@@ -235,10 +235,10 @@ rules() {
 	rules "{\"id\":1,\"name\":\"later\",\"enabled\":true,\"priority\":1,\"days\":[$((($(date -u +%u) + 1) % 7))],\"interval_minutes\":5}"
 	run -0 mailq-status show a --json
 	assert_equal "$(jq -r .why.code <<<"$output")" rule
-	assert_match "$(jq -r .why.text <<<"$output")" '^a cycle, and none is allowed before 20'
+	assert_match "$(jq -r .why.text <<<"$output")" '^a cycle, and none is allowed now; the next in '
 	assert_match "$(jq -r .why.until <<<"$output")" "^$(date -u -d '+2 days' +%Y-%m-%d)T00:00:00"
 	run -0 mailq-status
-	assert_match "$output" 'No cycle is allowed now; the next: 20'
+	assert_match "$output" 'No cycle is allowed now; the next in '
 	run -0 mailq-status --json
 	assert_equal "$(jq -r '.next_cycle | [.due, .allowed] | @csv' <<<"$output")" false,false
 	run_mailq
@@ -248,15 +248,30 @@ rules() {
 	run_mailq
 	assert_equal "$(state a)$(state b)" ''
 	add --id c
-	why c nothing '^the next cycle, at 20.*often' 1800 75
+	why c nothing '^the next cycle, in .*often' 1800 75
 	run -0 mailq-status
-	assert_match "$output" 'Next cycle: 20.*often'
+	assert_match "$output" 'Next cycle in .*often'
 	echo nonsense >"$MAILQ_SPOOL/rules"
 	why c rule '^rules that can be followed: '
 	run -0 mailq-status
 	assert_match "$output" 'The rules cannot be followed: '
 	run -0 mailq-status --json
 	assert_match "$(jq -r .next_cycle.error <<<"$output")" rules
+}
+
+@test "rule: one time of the next cycle, in the zone of the rules" {
+	# An hour that is over there when it begins here, wherever the test runs.
+	SETTINGS='scheduler: { timezone = "Asia/Tokyo"; outside_rules = "wait"; };' accounts
+	add --id a
+	hour=$(TZ=Asia/Tokyo date +%k)
+	mailq-rules add --from $(((hour + 3) % 24)) --to $(((hour + 4) % 24)) --every 5m >/dev/null
+	for command in '' 'show a'; do
+		# shellcheck disable=SC2086
+		run -0 env TZ=UTC mailq-status $command
+		line=$(grep 'the next in' <<<"$output")
+		assert_match "$line" '; the next in [0-9hm ]*: .*; next [A-Z][a-z]{2} 20[0-9-]{8} [0-9]{2}:00 JST .Asia/Tokyo.'
+		assert_equal "$(grep -oE '20[0-9]{2}-[0-9]{2}-[0-9]{2}' <<<"$line" | wc -l)" 1
+	done
 }
 
 @test "uncertain: a person must decide" {

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "spool/check.h"
+#include "spool/history.h"
 #include "spool/limit_private.h"
 #include "spool_fixture.h"
 
@@ -1111,6 +1112,182 @@ TEST(a_file_that_goes)
 	CHECK_INT(look(s), 0);
 	CHECK_INT(s->look.used, 10);
 	limit_close(&other);
+	scene_end(s);
+}
+
+/* Emptied while a process holds slots: how many is known to nobody, and it may be all. */
+TEST(emptied_while_in_use)
+{
+	struct scene *s = scene_new(MINUTE, 10);
+	pid_t pid = child_that_holds(s, 4);
+	char path[PATH_MAX];
+
+	path_of(s, "main", path);
+	CHECK_INT(truncate(path, 0), 0);
+	s->limit = open_one(s);
+	CHECK_INT(take(s, s->limit, 100), 0);
+	CHECK_INT(s->look.next, s->fake.wall + MINUTE);
+	kill_child(pid);
+	/* With nobody in it, it is a new one. */
+	limit_close(&s->limit);
+	CHECK_INT(truncate(path, 0), 0);
+	s->limit = open_one(s);
+	CHECK_INT(take(s, s->limit, 100), 10);
+	scene_end(s);
+}
+
+/* ---- limits that are lifted ---------------------------------------------------------------- */
+
+static bool
+is_main(const char *account, const char *domain, void *arg)
+{
+	const char *which = arg;
+
+	return strcmp(account, "main") == 0 &&
+	    (domain != NULL ? strcmp(domain, which) == 0 : which[0] == '\0');
+}
+
+static int
+lift(struct scene *s, const char *domain)
+{
+	struct err err = ERR_INIT;
+	char arg[100];
+	int result;
+
+	snprintf(arg, sizeof arg, "%s", domain);
+	result = limit_lift(&s->spool, is_main, arg, &err);
+	if (result < 0)
+		printf("# %s\n", err.msg);
+	return result;
+}
+
+static bool
+is_there(const struct scene *s, const char *name)
+{
+	char path[PATH_MAX];
+
+	path_of(s, name, path);
+	return access(path, F_OK) == 0;
+}
+
+static int
+fail_at_line(const char *text, size_t len, const struct json *value, void *arg)
+{
+	(void)value;
+	(void)arg;
+	unit_fail(__FILE__, __LINE__, "%.*s", (int)len, text);
+	return 0;
+}
+
+TEST(lifted_and_set_again)
+{
+	struct scene *s = scene_new(DAY, 100);
+	struct limit *domain = NULL;
+	struct err err = ERR_INIT;
+
+	CHECK_INT(lift(s, ""), 0);
+	CHECK_INT(faccessat(s->spool.root, "limits", F_OK, 0), -1);
+	s->limit = open_one(s);
+	CHECK_INT(limit_open_by(&s->spool, "main", "Example.com", &s->rule, &s->clock, &domain,
+		      &err),
+	    0);
+	limit_close(&domain);
+	limit_close(&s->limit);
+	/* What was sent without it: 7, of which 3 to the domain. */
+	write_log(s, history, HISTORY);
+	CHECK_INT(lift(s, "example.com"), 0);
+	CHECK(is_there(s, "main"));
+	CHECK(!is_there(s, "main,example.com"));
+	CHECK_INT(lift(s, ""), 0);
+	CHECK(!is_there(s, "main"));
+	s->limit = open_one(s);
+	CHECK_INT(take(s, s->limit, 0), 0);
+	CHECK_INT(s->look.used, 7);
+	CHECK_INT(limit_open_by(&s->spool, "main", "example.com", &s->rule, &s->clock, &domain,
+		      &err),
+	    0);
+	CHECK_INT(take(s, domain, 0), 0);
+	CHECK_INT(s->look.used, 3);
+	limit_close(&domain);
+	scene_end(s);
+}
+
+/* By one whose settings have no such limit, while another's have it: that one counts anew at once, and
+ * what is held stays held.  Whatever is told anew, the file does not grow. */
+TEST(lifted_while_in_use)
+{
+	struct scene *s = scene_new(DAY, 20);
+	pid_t pid = child_that_holds(s, 4);
+	struct stat before, after;
+	char path[PATH_MAX];
+
+	path_of(s, "main", path);
+	s->limit = open_one(s);
+	CHECK_INT(take(s, s->limit, 2), 2);
+	write_log(s, history, HISTORY);
+	CHECK_INT(lift(s, ""), 0);
+	CHECK(is_there(s, "main"));
+	CHECK_INT(take(s, s->limit, 100), 7);
+	CHECK_INT(s->look.used, 20);
+	CHECK_INT(s->look.held, 13);
+	CHECK_INT(stat(path, &before), 0);
+	for (int i = 0; i < 5; i++) {
+		CHECK_INT(lift(s, ""), 0);
+		pass(&s->fake, SECOND);
+		CHECK_INT(take(s, s->limit, 1), 0);
+		CHECK_INT(s->look.used, 20);
+	}
+	CHECK_INT(stat(path, &after), 0);
+	CHECK_INT(after.st_size, before.st_size);
+	CHECK_INT(after.st_ino, before.st_ino);
+	/* Held by the dead too, until somebody counts them. */
+	give(s->limit, 0, 9);
+	limit_close(&s->limit);
+	kill_child(pid);
+	CHECK_INT(lift(s, ""), 0);
+	CHECK(is_there(s, "main"));
+	s->limit = open_one(s);
+	CHECK_INT(take(s, s->limit, 100), 9);
+	scene_end(s);
+}
+
+/* Also where the file is made anew for a wider rule: what it had does not stand for what it has not. */
+TEST(lifted_then_another_rule)
+{
+	struct scene *s = scene_new(DAY, 30);
+	struct limit *holder;
+
+	s->limit = holder = open_one(s);
+	CHECK_INT(take(s, holder, 3), 3);
+	give(holder, 3, 0);
+	write_log(s, history, HISTORY);
+	CHECK_INT(lift(s, ""), 0);
+	s->rule.count = 0;
+	limit_rule_add(&s->rule, HOUR, 151);
+	s->limit = open_one(s);
+	CHECK_INT(take(s, s->limit, 0), 0);
+	/* Those of the hour that the history tells of; it does not know of the three. */
+	CHECK_INT(s->look.used, 7);
+	limit_close(&holder);
+	scene_end(s);
+}
+
+/* What was forgotten early counts still, for as long as a window is. */
+TEST(forgotten_but_counted)
+{
+	struct scene *s = scene_new(DAY, 100);
+	struct err err = ERR_INIT;
+	struct history_filter filter = { .all = true };
+	int64_t now = clock_now();
+
+	write_log(s, history, HISTORY);
+	CHECK_INT(history_retire(&s->spool, now + SECOND, 10, &err), 1);
+	CHECK_INT(history_read(&s->spool, &filter, fail_at_line, NULL, &err), 0);
+	CHECK_INT(history_retire(&s->spool, now + SECOND, 10, &err), 0);
+	CHECK_INT(check(s, false).count, 0);
+	s->limit = open_one(s);
+	CHECK_INT(take(s, s->limit, 0), 0);
+	CHECK_INT(s->look.used, 7);
 	scene_end(s);
 }
 
