@@ -40,7 +40,8 @@ print_text(const struct finding *f)
 	while (line != NULL && *line != '\0') {
 		size_t n = strcspn(line, "\n");
 
-		printf("    %.*s\n", (int)n, line);
+		if (n > 0) /* some servers end their list with an empty line */
+			printf("    %.*s\n", (int)n, line);
 		line += n + (line[n] == '\n');
 	}
 }
@@ -53,7 +54,8 @@ put_capabilities(struct json_writer *w, const char *line)
 	while (line != NULL && *line != '\0') {
 		size_t n = strcspn(line, "\n");
 
-		json_put_string(w, line, n);
+		if (n > 0)
+			json_put_string(w, line, n);
 		line += n + (line[n] == '\n');
 	}
 	json_end_array(w);

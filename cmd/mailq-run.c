@@ -332,8 +332,8 @@ print_end(const struct run_options *o, const struct deliver_counts *counts,
 		print_skipped(skipped);
 	else if (skipped == NULL && (asked || anything_happened(counts)))
 		print_summary(counts);
-	if (asked && !o->json && counts->suspended > 0)
-		puts("some mail is suspended: \"mailq-status\" says what, and why");
+	if (counts->suspended > 0)
+		log_info("some mail is suspended: \"mailq-status\" says what, and why");
 }
 
 /* With these settings: begins, cycles, ends.  1: a watch goes on with others. */
