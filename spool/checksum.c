@@ -38,6 +38,12 @@ checksum_value(const struct checksum *sum)
 	return XXH3_64bits_digest(&sum->state);
 }
 
+uint64_t
+checksum_of(const void *bytes, size_t n)
+{
+	return XXH3_64bits(bytes, n);
+}
+
 void
 checksum_end(struct checksum **sum)
 {

@@ -60,15 +60,6 @@ struct counting {
 
 /* ---- the cache --------------------------------------------------------------------------- */
 
-static uint64_t
-checksum_of(const char *bytes, size_t n)
-{
-	AUTO(checksum_end) struct checksum *sum = checksum_begin();
-
-	checksum_add(sum, bytes, n);
-	return checksum_value(sum);
-}
-
 static bool
 take_field(char **line, char end, char **ret)
 {

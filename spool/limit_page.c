@@ -15,15 +15,6 @@
 
 /* ---- the page ---------------------------------------------------------------------------- */
 
-static uint64_t
-checksum_of(const char *bytes, size_t n)
-{
-	AUTO(checksum_end) struct checksum *sum = checksum_begin();
-
-	checksum_add(sum, bytes, n);
-	return checksum_value(sum);
-}
-
 static void
 put_instant(struct buf *b, const char *key, int64_t instant)
 {

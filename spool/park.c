@@ -2,14 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/fs.h"
 #include "base/num.h"
+#include "spool/lines.h"
 
 #define DIRECTORY "parked"
 #define FILE_MAX ((size_t)4096)
@@ -30,27 +29,6 @@ encode(const char *account, char name[LANE_PART_MAX + 1], struct err *err)
 	return 0;
 }
 
-/* "key: text" in one line, whatever the text. */
-static void
-add_words(struct buf *b, const char *key, const char *text)
-{
-	size_t start;
-
-	buf_addf(b, "%s: ", key);
-	start = b->len;
-	buf_adds(b, text);
-	for (size_t i = start; i < b->len; i++)
-		if ((unsigned char)b->s[i] < 0x20 || b->s[i] == 0x7f)
-			b->s[i] = ' ';
-	buf_addc(b, '\n');
-}
-
-static void
-add_instant(struct buf *b, const char *key, int64_t instant)
-{
-	buf_addf(b, "%s: %" PRId64 ".%06" PRId64 "\n", key, instant / USEC, instant % USEC);
-}
-
 int
 park_write(struct spool *spool, const char *account, const struct park *park, struct err *err)
 {
@@ -60,11 +38,11 @@ park_write(struct spool *spool, const char *account, const struct park *park, st
 
 	if (encode(account, name, err) < 0 || (dir = open_parked(spool, err)) < 0)
 		return -1;
-	add_instant(&text, "until", park->until);
-	add_instant(&text, "since", park->since);
+	lines_add_instant(&text, "until", park->until);
+	lines_add_instant(&text, "since", park->since);
 	buf_addf(&text, "faults: %u\n", park->faults);
-	add_words(&text, "class", park->class);
-	add_words(&text, "reason", park->reason);
+	lines_add_words(&text, "class", park->class);
+	lines_add_words(&text, "reason", park->reason);
 	if (fs_replace_file(dir, name, text.s, text.len, 0660) < 0)
 		return err_io(err, "spool %s: cannot write %s/%s", spool->path, DIRECTORY, name);
 	return 0;
@@ -72,8 +50,9 @@ park_write(struct spool *spool, const char *account, const struct park *park, st
 
 /* One line into the struct; unknown keys are left for later versions. */
 static int
-take_line(struct park *park, const char *key, const char *value)
+take_line(const char *key, const char *value, void *arg)
 {
+	struct park *park = arg;
 	uint64_t number;
 
 	if (strcmp(key, "until") == 0)
@@ -93,21 +72,11 @@ take_line(struct park *park, const char *key, const char *value)
 }
 
 static int
-parse(char *text, struct park *ret)
+parse(struct buf *text, struct park *ret)
 {
 	struct park park = { 0 };
 
-	while (*text != '\0') {
-		char *end = strchr(text, '\n'), *colon = strstr(text, ": ");
-
-		if (end == NULL || colon == NULL || colon > end)
-			return -1;
-		*end = *colon = '\0';
-		if (take_line(&park, text, colon + 2) < 0)
-			return -1;
-		text = end + 1;
-	}
-	if (park.until == 0)
+	if (lines_parse(text, take_line, &park) < 0 || park.until == 0)
 		return -1;
 	*ret = park;
 	return 0;
@@ -124,7 +93,7 @@ read_entry(const struct spool *spool, int dir, const char *name, struct park *re
 			return 0;
 		return err_io(err, "spool %s: %s/%s", spool->path, DIRECTORY, name);
 	}
-	if (strlen(text.s) != text.len || parse(text.s, ret) < 0)
+	if (parse(&text, ret) < 0)
 		return err_set(err, EX_DATAERR,
 		    "spool %s: %s/%s is not as expected: lines \"until: "
 		    "SECONDS.MICROSECONDS\", ...; "

@@ -80,6 +80,8 @@ struct checksum;
 struct checksum *checksum_begin(void);
 void checksum_add(struct checksum *sum, const void *bytes, size_t n);
 uint64_t checksum_value(const struct checksum *sum);
+/* Of n bytes at once. */
+uint64_t checksum_of(const void *bytes, size_t n);
 void checksum_reset(struct checksum *sum);
 void checksum_end(struct checksum **sum); /* frees; for AUTO() too */
 

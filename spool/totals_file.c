@@ -229,15 +229,6 @@ ledger_release(struct ledger *ledger)
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
-static uint64_t
-checksum_of(const char *bytes, size_t n)
-{
-	AUTO(checksum_end) struct checksum *sum = checksum_begin();
-
-	checksum_add(sum, bytes, n);
-	return checksum_value(sum);
-}
-
 /* Whether the n bytes end with the checksum of what is before it, between these two. */
 static bool
 is_whole(const char *bytes, size_t n, const char *before, const char *behind)
