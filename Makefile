@@ -1,9 +1,11 @@
 # make                 the programs, in build/bin
 # make check           everything that is tested; TESTS="tests/add.bats ..." runs a choice
 # make demo            a tour, in a spool of its own
+# make start, stop     the API and delivery in the background, on a spool in .mailq
 # make bench           the figures, side by side with others
 # make install         prefix=... DESTDIR=...
-# make deps            installs what is missing from Debian (deps-test, deps-bench likewise)
+# make deps            installs what is missing from Debian (deps-test, deps-bench likewise), and fetches
+#                      what the API's documentation pages are drawn with (deps-docs alone: only that)
 #
 # V=1 shows the commands, WERROR=1 makes warnings errors; SANITIZE=1 builds with the sanitizers in
 # a directory of its own.
@@ -11,7 +13,7 @@
 srcdir = .
 
 # These need no configuration: a fresh clone may ask for them before anything is installed.
-unconfigured = deps deps-test deps-bench check demo bench clean distclean
+unconfigured = deps deps-test deps-bench deps-docs check demo start stop bench clean distclean
 ifneq ($(filter-out $(unconfigured),$(or $(MAKECMDGOALS),all))$(wildcard config.mk),)
 include config.mk
 endif
@@ -28,7 +30,7 @@ optimised = $(filter -O1 -O2 -O3 -Os,$(CFLAGS))
 hardening = -fPIE -fstack-protector-strong $(if $(optimised),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
 sanitizers = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 paths = -DVERSION='"$(VERSION)"' -DSYSCONFDIR='"$(sysconfdir)"' -DSPOOLDIR='"$(spooldir)"' \
-	-DBINDIR='"$(bindir)"'
+	-DBINDIR='"$(bindir)"' -DDATADIR='"$(datadir)"'
 
 compile = $(CC) $(std_flags) $(paths) $(CPPFLAGS) $(warnings) $(reproducible) \
 	-ffunction-sections -fdata-sections $(if $(SANITIZE),$(sanitizers),$(hardening)) $(CFLAGS)
@@ -57,14 +59,18 @@ names := $(notdir $(programs))
 completions := $(foreach n,$(names),$(out)/completions/$(n).bash $(out)/completions/_$(n) \
 	$(out)/completions/$(n).fish)
 
+# What mailq-serve finds beside itself: share/mailq next to the programs' folder.
+shared := $(out)/share/mailq
+pages_of = $(wildcard $(shared)/swagger-ui/* $(shared)/redoc/*)
+
 .PHONY: all programs completions test-programs bench-programs
-.PHONY: check check-built check-layers check-headers check-format format demo bench
-.PHONY: deps deps-test deps-bench install install-programs install-man install-completions
-.PHONY: install-systemd install-sendmail uninstall clean distclean FORCE
+.PHONY: check check-built check-layers check-headers check-format format demo start stop bench
+.PHONY: deps deps-test deps-bench deps-docs install install-programs install-man install-completions
+.PHONY: install-systemd install-share install-sendmail uninstall clean distclean FORCE
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-all: programs completions
+all: programs completions $(shared)/openapi.json
 programs: $(archive) $(programs)
 completions: $(completions)
 test-programs: all $(unit_programs) $(filter $(out)/tests/%,$(tool_programs)) $(preload_objects)
@@ -135,16 +141,24 @@ $(out)/completions/%.fish: $(out)/bin/%
 	@mkdir -p $(@D)
 	$(call say,GEN)$(srcdir)/completions/generate fish $< >$@
 
+$(shared)/openapi.json: $(srcdir)/share/openapi.json config.mk
+	@mkdir -p $(@D)
+	$(call say,GEN)sed 's|@VERSION@|$(VERSION)|g' $< >$@
+
 -include $(objects:.o=.d) $(preload_objects:.so=.d)
 
 # ---- needs -------------------------------------------------------------------------------------
 
-deps:
+deps: deps-docs
 	@$(srcdir)/scripts/deps build
-deps-test:
+deps-test: deps-docs
 	@$(srcdir)/scripts/deps build test
+	@$(srcdir)/scripts/linters $(out)/linters
 deps-bench:
 	@$(srcdir)/scripts/deps build bench
+
+deps-docs:
+	@$(srcdir)/scripts/docs $(shared)
 
 # ---- checking ----------------------------------------------------------------------------------
 
@@ -166,6 +180,11 @@ format:
 demo: deps
 	@$(MAKE) --no-print-directory all
 	@PATH="$(CURDIR)/$(out)/bin:$$PATH" $(srcdir)/scripts/demo
+start: deps
+	@$(MAKE) --no-print-directory all
+	@PATH="$(CURDIR)/$(out)/bin:$$PATH" $(srcdir)/scripts/service start .mailq
+stop:
+	@$(srcdir)/scripts/service stop .mailq
 bench: deps-bench
 	@$(MAKE) --no-print-directory bench-programs
 	@MAILQ_BUILD=$(CURDIR)/$(out) $(srcdir)/bench/run
@@ -183,12 +202,13 @@ pages := $(call find,man/*.[1-8])
 # A program that is not built yet brings no unit: mailq-run.* and mailq-serve.* follow theirs.
 unit_files := $(foreach n,$(names),$(call find,systemd/$(n).*.in))
 substitute = sed -e 's|@bindir@|$(bindir)|g' -e 's|@sysconfdir@|$(sysconfdir)|g' \
-	-e 's|@spooldir@|$(spooldir)|g' -e 's|@docdir@|$(docdir)|g' -e 's|@VERSION@|$(VERSION)|g'
+	-e 's|@spooldir@|$(spooldir)|g' -e 's|@docdir@|$(docdir)|g' \
+	-e 's|@datadir@|$(datadir)|g' -e 's|@VERSION@|$(VERSION)|g'
 # $(call put,FILE,DIRECTORY,NAME): FILE with its paths filled in.
 put = install -d '$(DESTDIR)$(2)' && $(substitute) $(srcdir)/$(1) >'$(DESTDIR)$(2)/$(3)' && \
 	chmod 644 '$(DESTDIR)$(2)/$(3)'
 
-install: install-programs install-man install-completions install-systemd
+install: install-programs install-man install-completions install-systemd install-share
 install-programs: $(archive) $(programs)
 	install -d '$(DESTDIR)$(bindir)'
 	install $(programs) '$(DESTDIR)$(bindir)'
@@ -199,6 +219,11 @@ install-completions: $(completions)
 	$(foreach n,$(names),install -m 644 $(out)/completions/$(n).bash '$(DESTDIR)$(bashcompdir)/$(n)' &&) :
 	$(foreach n,$(names),install -m 644 $(out)/completions/_$(n) '$(DESTDIR)$(zshcompdir)' &&) :
 	$(foreach n,$(names),install -m 644 $(out)/completions/$(n).fish '$(DESTDIR)$(fishcompdir)' &&) :
+# The description of the API, and what its pages are drawn with where that was fetched.
+install-share: $(shared)/openapi.json
+	install -d '$(DESTDIR)$(datadir)/mailq'
+	install -m 644 $(shared)/openapi.json '$(DESTDIR)$(datadir)/mailq'
+	$(foreach p,$(pages_of),install -D -m 644 $(p) '$(DESTDIR)$(datadir)/mailq/$(p:$(shared)/%=%)' &&) :
 install-systemd:
 	@$(foreach u,$(unit_files),$(call put,$(u),$(unitdir),$(notdir $(u:.in=))) &&) :
 	@$(call put,systemd/mailq.sysusers.in,$(sysusersdir),mailq.conf)
@@ -216,6 +241,9 @@ uninstall:
 		'$(DESTDIR)$(zshcompdir)/_$(n)' '$(DESTDIR)$(fishcompdir)/$(n).fish' &&) :
 	$(foreach p,$(pages),rm -f '$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(p)))/$(notdir $(p))' &&) :
 	$(foreach u,$(unit_files),rm -f '$(DESTDIR)$(unitdir)/$(notdir $(u:.in=))' &&) :
+	rm -f '$(DESTDIR)$(datadir)/mailq/openapi.json'
+	rm -rf '$(DESTDIR)$(datadir)/mailq/swagger-ui' '$(DESTDIR)$(datadir)/mailq/redoc'
+	rmdir '$(DESTDIR)$(datadir)/mailq' 2>/dev/null || :
 	rm -f '$(DESTDIR)$(sysusersdir)/mailq.conf' '$(DESTDIR)$(tmpfilesdir)/mailq.conf' \
 		'$(DESTDIR)$(docdir)/mailq.cron'
 

@@ -40,7 +40,7 @@ struct add_queue {
 	void *arg;
 
 	/* Private. */
-	struct draft *draft;	  /* NULL between commits */
+	struct draft *draft;	  /* NULL between commits; serve_commit.c puts one of its own here */
 	struct draft *committing; /* in a thread, while draft is being filled; or NULL */
 	struct mail_magic *magic;
 	struct err sink_err; /* why the sink failed; code 0: it did not */

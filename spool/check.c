@@ -23,7 +23,7 @@
 static const char *const root_names[] = { "mailq-spool", "tmp", "id", "cur", "log", "partial",
 	"parked", "corrupt", "count", "totals", "wake", "captured", "lost+found", "waiting",
 	"deferred", "held", "uncertain", "failed", "rules", "scheduler", "lock", "limits",
-	"accounts", "suspended" };
+	"accounts", "suspended", "answers" };
 
 void
 check_tell(struct checking *c, enum check_weight weight, const char *path, const char *fmt, ...)
@@ -112,6 +112,20 @@ check_files(struct checking *c)
 
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		check_entry(c, c->spool->root, names[i], names[i]);
+}
+
+/* Answers to requests with a key: forgotten in their time, and damaged ones count as not given. */
+static int
+look_at_answer(const char *name, unsigned char type, void *arg)
+{
+	char path[NAME_SIZE + 16];
+
+	if (strlen(name) == 64 && strspn(name, "0123456789abcdef") == 64 &&
+	    (type == DT_REG || type == DT_UNKNOWN))
+		return 0;
+	snprintf(path, sizeof path, "answers/%.200s", name);
+	check_tell(arg, CHECK_FAULT, path, "is not the file of an answer");
+	return 0;
 }
 
 static bool
@@ -356,6 +370,7 @@ check_spool(struct spool *spool, bool repair,
 	check_each(&c, spool->root, "suspended", "suspended", look_at_suspended, &c);
 	check_accounts(&c);
 	check_limits(&c);
+	check_each(&c, spool->root, "answers", "answers", look_at_answer, &c);
 	check_each(&c, spool->root, "corrupt", "corrupt", look_at_corrupt, &c);
 	if (oplog_sync(&c.log, err) < 0)
 		return -1;

@@ -15,15 +15,22 @@
 #define WRITE_BUFFER (64u * 1024)
 
 struct draft *
-draft_begin(struct spool *spool)
+draft_begin_in_memory(struct spool *spool, size_t keep)
 {
 	struct draft *draft = xcalloc(1, sizeof *draft);
 
 	draft->spool = spool;
 	draft->fd = -1;
 	draft->sum = checksum_begin();
-	buf_init(&draft->pending, RECORD_MAX + 2 * WRITE_BUFFER);
+	draft->keep = keep > WRITE_BUFFER ? keep : WRITE_BUFFER;
+	buf_init(&draft->pending, RECORD_MAX + WRITE_BUFFER + draft->keep);
 	return draft;
+}
+
+struct draft *
+draft_begin(struct spool *spool)
+{
+	return draft_begin_in_memory(spool, WRITE_BUFFER);
 }
 
 /* Makes the draft's file and holds its lock; a recovery that was faster with the lock has removed
@@ -104,6 +111,15 @@ name_entry(struct draft *draft, struct entry *entry, const struct record *record
 	return 0;
 }
 
+static void
+reserve_entry(struct draft *draft)
+{
+	if (draft->count < draft->room)
+		return;
+	draft->room = draft->room > 0 ? 2 * draft->room : 1;
+	draft->entries = xreallocarray(draft->entries, draft->room, sizeof *draft->entries);
+}
+
 int
 draft_message_begin(struct draft *draft, const struct record *record, struct err *err)
 {
@@ -119,10 +135,7 @@ draft_message_begin(struct draft *draft, const struct record *record, struct err
 		return -1;
 	entry.record_size = packed.size;
 	entry.id = xstrdup(packed.id);
-	if (draft->count == draft->room) {
-		draft->room = draft->room > 0 ? 2 * draft->room : 1;
-		draft->entries = xreallocarray(draft->entries, draft->room, sizeof entry);
-	}
+	reserve_entry(draft);
 	draft->entries[draft->count] = entry;
 	draft->writing = true;
 	draft->last_created = entry.created;
@@ -140,9 +153,9 @@ draft_write(struct draft *draft, const void *bytes, size_t n, struct err *err)
 
 	checksum_add(draft->sum, bytes, n);
 	entry->text_length += n;
-	if (draft->pending.len + n > WRITE_BUFFER && flush(draft, err) < 0)
+	if (draft->pending.len + n > draft->keep && flush(draft, err) < 0)
 		return -1;
-	if (n <= WRITE_BUFFER)
+	if (n <= draft->keep)
 		return buf_add(&draft->pending, bytes, n) < 0 ? err_io(err, "draft") : 0;
 	if (draft->fd < 0 && open_file(draft, err) < 0)
 		return -1;
@@ -195,6 +208,48 @@ draft_message_drop(struct draft *draft)
 		lseek(draft->fd, (off_t)draft->flushed, SEEK_SET);
 }
 
+bool
+draft_is_in_memory(const struct draft *draft)
+{
+	return draft->fd < 0;
+}
+
+uint64_t
+draft_size(const struct draft *draft)
+{
+	return draft->flushed + draft->pending.len;
+}
+
+int
+draft_append(struct draft *draft, const struct draft *other, struct err *err)
+{
+	uint64_t start = draft_size(draft);
+
+	for (size_t i = 0; i < other->count; i++) {
+		struct entry *entry;
+
+		reserve_entry(draft);
+		entry = &draft->entries[draft->count++];
+		*entry = other->entries[i];
+		entry->id = xstrdup(other->entries[i].id);
+		entry->name.offset += start;
+	}
+	if (other->last_created > draft->last_created)
+		draft->last_created = other->last_created;
+	if (draft->pending.len + other->pending.len > draft->keep && flush(draft, err) < 0)
+		return -1;
+	if (other->pending.len <= draft->keep)
+		return buf_add(&draft->pending, other->pending.s, other->pending.len) < 0 ?
+		    err_io(err, "draft") :
+		    0;
+	if (draft->fd < 0 && open_file(draft, err) < 0)
+		return -1;
+	if (fs_write(draft->fd, other->pending.s, other->pending.len) < 0)
+		return err_io(err, "spool %s: cannot write a message", draft->spool->path);
+	draft->flushed += other->pending.len;
+	return 0;
+}
+
 size_t
 draft_count(const struct draft *draft)
 {
@@ -236,6 +291,12 @@ draft_commit(struct draft *draft, struct err *err)
 	draft->committed = true;
 	spool_wake(draft->spool);
 	return 0;
+}
+
+bool
+draft_was_visible(const struct draft *draft)
+{
+	return draft->visible;
 }
 
 int

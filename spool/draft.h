@@ -35,6 +35,18 @@ enum draft_result {
 struct draft *draft_begin(struct spool *spool);
 
 /*
+ * For many that share one commit: the same, but up to keep bytes (DRAFT_BYTES at the most) stay in
+ * memory, and nothing is made in the spool before there are more.  As long as it is in memory alone it can
+ * be copied to the end of another, for which spool need not be the same, nor be open any more.
+ */
+struct draft *draft_begin_in_memory(struct spool *spool, size_t keep);
+bool draft_is_in_memory(const struct draft *draft);
+uint64_t draft_size(const struct draft *draft); /* bytes */
+/* Appends a copy of every message of other, which is in memory; they are numbered on from draft_count().
+ * -1 with err: the draft can only be ended. */
+int draft_append(struct draft *draft, const struct draft *other, struct err *err);
+
+/*
  * Begins a message.  record is read, not kept; its id may be NULL (one is made up) and its created
  * 0 (now).  EX_DATAERR names the field that is wrong; the draft is as before.
  */
@@ -56,6 +68,9 @@ enum draft_result draft_result(const struct draft *draft, size_t i);
 /* 0 when every message is queued durably or known as a duplicate; else nothing is, and err says
  * why: EX_TEMPFAIL (space, or another process holds an id at this moment), EX_IOERR. */
 int draft_commit(struct draft *draft, struct err *err);
+/* After a commit that failed: false where nothing had become visible by then, so that another draft may
+ * try the same messages. */
+bool draft_was_visible(const struct draft *draft);
 /* The same in a thread, while the caller fills another draft: begin, then end, which waits and gives
  * the result.  One at a time for a spool; the draft must not be touched in between. */
 void draft_commit_begin(struct draft *draft);

@@ -25,9 +25,11 @@ struct draft {
 	int fd;		    /* tmp/TOKEN, locked; -1 until something is written */
 	uint64_t flushed;   /* bytes in the file */
 	struct buf pending; /* bytes behind them */
+	size_t keep;	    /* so many may be pending */
 	struct entry *entries;
 	size_t count, room;
 	bool writing; /* entries[count] has begun and not ended */
+	bool visible; /* the commit got so far that names may stand in the queue */
 	bool committed;
 	int64_t last_created;
 	pthread_t thread; /* of draft_commit_begin */

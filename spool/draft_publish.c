@@ -101,6 +101,7 @@ draft_publish_one(struct draft *draft, struct err *err)
 			return err_io(err, "spool %s: cannot make a bucket", spool->path);
 		if (bucket < 0)
 			continue;
+		draft->visible = true;
 		if (renameat(spool->tmp, draft->token, bucket, text) == 0)
 			return sync_published(draft, bucket, text, err);
 		if (errno != ENOENT || attempt == 100)
@@ -318,6 +319,7 @@ draft_publish_many(struct draft *draft, struct err *err)
 	if (result == 0)
 		result = sync_duplicates(draft, err);
 	if (result == 0) {
+		draft->visible = true;
 		result = publish_groups(draft, private, groups, count, err);
 		if (result < 0)
 			take_back(draft, private, groups, count);

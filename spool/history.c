@@ -24,6 +24,12 @@
  * their lines would be that of the logs. */
 #define OPEN_MAX ((size_t)128)
 
+/* In a log that is larger, the first line that is wanted is searched for, as its lines are in order: but for
+ * clocks that were set back by less than this. */
+#define SEEK_MIN ((int64_t)1024 * 1024)
+#define SEEK_BLOCK ((size_t)32 * 1024)
+#define SEEK_GRACE (60 * USEC)
+
 /* A log, or the journal of a runner. */
 struct source {
 	char *name; /* the file's, or of the runner's directory */
@@ -44,6 +50,7 @@ struct history {
 	struct spool *spool;
 	const struct history_filter *filter;
 	char since[CLOCK_TEXT_SIZE], until[CLOCK_TEXT_SIZE]; /* "" for no bound */
+	char seek[CLOCK_TEXT_SIZE];			     /* since, with grace */
 	char encoded[ID_TEXT_MAX + 1];			     /* the id, as it stands in names */
 	bool id_is_plain;				     /* it looks the same in any line */
 	struct source *sources;				     /* sorted by begin */
@@ -233,6 +240,45 @@ give(struct history *history, const struct reading *reading)
 	return history->each(reading->line, reading->len, value, history->arg);
 }
 
+/* ---- the first line ---------------------------------------------------------------------- */
+
+/* The first line that begins in these bytes, behind the end of another: its place, or n. */
+static size_t
+first_line(const char *bytes, size_t n)
+{
+	const char *newline = memchr(bytes, '\n', n);
+	size_t at = newline != NULL ? (size_t)(newline + 1 - bytes) : n;
+
+	if (n - at < TIME_AT + TIME_LEN || memcmp(bytes + at, LINE_HEAD, TIME_AT) != 0)
+		return n;
+	return at;
+}
+
+/* An offset at which a line begins, and before which none is wanted. */
+static int64_t
+seek(const struct history *history, int fd)
+{
+	AUTO_FREE char *block = NULL;
+	int64_t low = 0, high;
+	struct stat st;
+
+	if (history->seek[0] == '\0' || fstat(fd, &st) < 0 || st.st_size < SEEK_MIN)
+		return 0;
+	block = xmalloc(SEEK_BLOCK);
+	for (high = st.st_size; high - low > (int64_t)SEEK_BLOCK;) {
+		int64_t middle = low + (high - low) / 2;
+		ssize_t got = pread(fd, block, SEEK_BLOCK, middle);
+		size_t n = got > 0 ? (size_t)got : 0, at = first_line(block, n);
+
+		/* Where no line is to be seen, reading begins before it. */
+		if (at < n && memcmp(block + at + TIME_AT, history->seek, TIME_LEN) < 0)
+			low = middle + (int64_t)at;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 /* ---- merging ----------------------------------------------------------------------------- */
 
 static void
@@ -272,7 +318,7 @@ open_next(struct history *history)
 		return; /* forgotten by now */
 	reading = xcalloc(1, sizeof *reading);
 	reading->fd = take_fd(&source->fd);
-	journal_reader_init(&reading->reader, reading->fd, 0);
+	journal_reader_init(&reading->reader, reading->fd, seek(history, reading->fd));
 	history->readings[history->reading_count++] = reading;
 	advance(history, history->reading_count - 1);
 }
@@ -332,6 +378,7 @@ history_read(struct spool *spool, const struct history_filter *filter,
 		history.id_is_plain = strcmp(history.encoded, filter->id) == 0;
 	}
 	instant_text(filter->since, history.since);
+	instant_text(filter->since - SEEK_GRACE, history.seek);
 	instant_text(filter->until, history.until);
 	result = find_sources(&history, err);
 	if (result == 0)

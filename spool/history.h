@@ -35,5 +35,8 @@ int history_read(struct spool *spool, const struct history_filter *filter,
  * most max_logs of both; returns how many, or -1 with err.
  */
 int history_retire(struct spool *spool, int64_t before, int max_logs, struct err *err);
+/* The same, which adds to *messages how many messages were forgotten with them. */
+int history_forget(struct spool *spool, int64_t before, int max_logs, uint64_t *messages,
+    struct err *err);
 
 #endif

@@ -40,7 +40,7 @@ enum event {
 
 /* Why a message failed. */
 enum failure {
-	FAILURE_REFUSED, /* for good, by a server (5xx), or it cannot be sent to this one at all */
+	FAILURE_REFUSED,   /* for good, by a server (5xx), or it cannot be sent to this one at all */
 	FAILURE_EXHAUSTED, /* its attempts are used up: the last ended with a deferral */
 	FAILURE_EXPIRED,   /* its time is */
 	FAILURE_LIMIT,	   /* beyond the account's limit, which says reject */
@@ -84,9 +84,9 @@ struct journal_entry {
 	uint64_t size;				 /* bytes of its text */
 	int64_t due;				 /* DEFERRED: the next attempt */
 	const char *then;			 /* UNCERTAIN: "retry", "hold" or "fail" */
-	const char *class;  /* FAILED: a word of enum failure; see failure_text */
-	const char *reason; /* one line for people; the report's error */
-	int code;	    /* the reply that decided it, 0: none */
+	const char *class;			 /* FAILED: a word of enum failure; see failure_text */
+	const char *reason;			 /* one line for people; the report's error */
+	int code;				 /* the reply that decided it, 0: none */
 	const char *enhanced, *reply;
 	const struct recipient_outcome *recipients;
 	size_t recipient_count;

@@ -39,6 +39,7 @@ struct retiring {
 	size_t count, room;
 	char *failed[FAILED_MAX]; /* ids */
 	size_t failed_count;
+	uint64_t messages; /* forgotten */
 	struct err *err;
 };
 
@@ -107,6 +108,7 @@ remove_failed(const struct place *place, void *arg)
 		return err_io(retiring->err, "spool %s: cannot remove failed/%s/%s/%s", spool->path,
 		    place->lane, place->bucket, place->text);
 	partial_remove(spool, place->name.id);
+	retiring->messages++;
 	return 0;
 }
 
@@ -145,6 +147,7 @@ forget_line(const char *text, size_t len, const struct json *value, int64_t offs
 		retiring->failed[retiring->failed_count++] = xstrdup(id);
 		return retiring->failed_count == FAILED_MAX ? forget_failed(retiring) : 0;
 	}
+	retiring->messages += event == EVENT_SENT;
 	if ((event == EVENT_SENT || event == EVENT_CORRUPT) &&
 	    id_forget(retiring->spool, encoded) < 0)
 		return err_io(retiring->err, "spool %s: cannot forget the id %s",
@@ -233,7 +236,8 @@ refresh_totals(const struct retiring *retiring)
 }
 
 int
-history_retire(struct spool *spool, int64_t before, int max_logs, struct err *err)
+history_forget(struct spool *spool, int64_t before, int max_logs, uint64_t *messages,
+    struct err *err)
 {
 	struct err own = ERR_INIT;
 	struct retiring retiring = { .spool = spool,
@@ -258,5 +262,14 @@ history_retire(struct spool *spool, int64_t before, int max_logs, struct err *er
 	for (size_t i = 0; i < retiring.count; i++)
 		free(retiring.logs[i].name);
 	free(retiring.logs);
+	*messages += retiring.messages;
 	return result;
+}
+
+int
+history_retire(struct spool *spool, int64_t before, int max_logs, struct err *err)
+{
+	uint64_t messages = 0;
+
+	return history_forget(spool, before, max_logs, &messages, err);
 }

@@ -40,6 +40,7 @@ struct walk {
 	size_t id_count, missing;
 	struct hint *hints;
 	enum pass pass;
+	bool at_runner, at_lane, at_bucket; /* those of filter->from */
 	struct place place;
 };
 
@@ -73,6 +74,23 @@ compare_items(const void *a, const void *b, void *arg)
 	if (x->offset != y->offset)
 		return x->offset < y->offset ? -1 : 1;
 	return strcmp(texts + x->text, texts + y->text);
+}
+
+/* The same order as that of compare_items. */
+static bool
+is_behind(const struct message_name *name, const char *text, const char *from)
+{
+	struct message_name other;
+
+	if (message_name_parse(from, &other) < 0)
+		return true;
+	if (name->priority != other.priority)
+		return name->priority > other.priority;
+	if (name->due != other.due)
+		return name->due > other.due;
+	if (name->offset != other.offset)
+		return name->offset > other.offset;
+	return strcmp(text, from) > 0;
 }
 
 static int
@@ -135,6 +153,8 @@ take_name(const char *text, unsigned char type, void *arg)
 	if (type != DT_REG && type != DT_UNKNOWN)
 		return 0;
 	if (!is_wanted(walk, text, &wanted) || message_name_parse(text, &name) < 0)
+		return 0;
+	if (walk->at_bucket && !is_behind(&name, text, walk->filter->from->text))
 		return 0;
 	if (walk->ids != NULL) {
 		walk->found[wanted] = true;
@@ -212,11 +232,27 @@ is_likely(const struct walk *walk, const char *text)
 	return false;
 }
 
+/* Of a list of directories that are in order: whether this one lies before the place from which on the
+ * walk goes, and in *ret_at whether that place is in it. */
+static bool
+lies_before(bool at_parent, const char *name, const char *from,
+    int (*compare)(const void *, const void *), bool *ret_at)
+{
+	int order = at_parent ? compare(&name, &from) : 1;
+
+	*ret_at = order == 0;
+	return order < 0;
+}
+
 static int
 walk_bucket(struct walk *walk, int lane, const char *bucket)
 {
+	const struct walk_from *from = walk->filter->from;
 	AUTO_FD int dir = -1;
 
+	if (lies_before(walk->at_lane, bucket, from != NULL ? from->bucket : NULL,
+		dirs_compare_buckets, &walk->at_bucket))
+		return 0;
 	if (walk->pass != PASS_ALL && is_likely(walk, bucket) != (walk->pass == PASS_LIKELY))
 		return 0;
 	dir = dirs_enter(lane, bucket);
@@ -244,15 +280,19 @@ lane_passes(const struct walk_filter *filter, const char *lane)
 static int
 walk_lane(struct walk *walk, int parent, const char *lane)
 {
+	const struct walk_from *from = walk->filter->from;
 	struct dir_list buckets;
 	AUTO_FD int dir = -1;
 	int result = 0;
 
-	if (!lane_passes(walk->filter, lane))
+	if (lies_before(walk->at_runner, lane, from != NULL ? from->lane : NULL, dirs_compare_text,
+		&walk->at_lane) ||
+	    !lane_passes(walk->filter, lane))
 		return 0;
 	walk->place.lane = lane;
 	dir = dirs_enter(parent, lane);
 	if (dir >= 0 && walk->place.state == STATE_CLAIMED) {
+		walk->at_bucket = walk->at_lane;
 		walk->place.bucket = "";
 		return walk_names(walk, dir);
 	}
@@ -292,6 +332,7 @@ walk_state(struct walk *walk, enum state state)
 	if (dir < 0)
 		return err_io(walk->err, "spool %s: %s", walk->spool->path, state_text(state));
 	walk->place = (struct place){ .state = state };
+	walk->at_runner = walk->filter->from != NULL;
 	return walk_lanes(walk, dir);
 }
 
@@ -299,14 +340,19 @@ static int
 walk_claimed(struct walk *walk)
 {
 	AUTO_FD int cur = fs_open_dir(walk->spool->root, "cur");
+	const struct walk_from *from = walk->filter->from;
 	struct dir_list runners;
 	int result = 0;
 
 	if (cur < 0 || dirs_list(cur, &runners, dirs_compare_text) < 0)
 		return err_io(walk->err, "spool %s: cur", walk->spool->path);
 	for (size_t i = 0; i < runners.count && result == 0 && !all_found(walk); i++) {
-		AUTO_FD int dir = dirs_enter(cur, runners.names[i]);
+		AUTO_FD int dir = -1;
 
+		if (lies_before(from != NULL, runners.names[i], from != NULL ? from->runner : NULL,
+			dirs_compare_text, &walk->at_runner))
+			continue;
+		dir = dirs_enter(cur, runners.names[i]);
 		walk->place = (struct place){ .state = STATE_CLAIMED, .runner = runners.names[i] };
 		if (dir >= 0)
 			result = walk_lanes(walk, dir);

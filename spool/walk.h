@@ -19,12 +19,21 @@ struct place {
 	struct message_name name; /* parsed; name.id is encoded */
 };
 
+/* Where a list goes on: a place as each() was given it.  It need not be there any more. */
+struct walk_from {
+	const char *runner; /* NULL unless claimed */
+	const char *lane, *bucket, *text;
+};
+
 /* Which messages.  NULL and STATE_NONE mean any; account and batch are plain text. */
 struct walk_filter {
 	enum state state;
 	const char *account, *batch;
 	const char *const *ids; /* plain ids, or NULL */
 	size_t id_count;
+	/* Only what comes behind it in the order of this walk; state is one, and ids NULL.  What comes
+	 * before is not read. */
+	const struct walk_from *from;
 };
 
 /* Calls each(place, arg) for the messages that pass, by state, lane and bucket, within a bucket in

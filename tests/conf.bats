@@ -17,6 +17,7 @@ page_settings() {
 	awk '
 		/^\.Sh/ { prefix = "" }
 		/^In each account:/ { prefix = "accounts." }
+		/^In each token:/ { prefix = "server.tokens." }
 		name != "" { print name ": " $0; name = "" }
 		/^\.It Va/ { name = prefix $3 }
 	' "$(page)" | sed -E 's/^([a-z0-9_.]+: [^;]*;[^.]*(\.[0-9][^.]*)*("[^"]*")?[^.]*\.)( .*)?$/\1/'

@@ -194,13 +194,13 @@ next_piece(const struct composer *c, struct content *content, struct view *ret_p
 			return 0;
 	} else {
 		struct buf *piece = content->memory;
+		uint64_t left = a->length - content->taken;
+		size_t want = left < MAIL_SNIFF_SIZE ? (size_t)left : MAIL_SNIFF_SIZE;
 
 		buf_clear(piece);
 		buf_reserve(piece, MAIL_SNIFF_SIZE);
-		while (
-		    piece->len < MAIL_SNIFF_SIZE) { /* full, so that a pipe is typed as a file is */
-			ssize_t n =
-			    read(a->fd, piece->s + piece->len, MAIL_SNIFF_SIZE - piece->len);
+		while (piece->len < want) { /* full, so that a pipe is typed as a file is */
+			ssize_t n = read(a->fd, piece->s + piece->len, want - piece->len);
 
 			if (n < 0 && errno == EINTR)
 				continue;
@@ -272,7 +272,8 @@ put_attachment(const struct composer *c, size_t index)
 	int rc;
 
 	if (content.a->fd >= 0)
-		(void)lseek(content.a->fd, 0, SEEK_SET); /* a pipe is read as it comes */
+		(void)lseek(content.a->fd, content.a->start,
+		    SEEK_SET); /* a pipe is read as it comes */
 	rc = next_piece(c, &content, &piece);
 	if (rc >= 0 && add_attachment_header(&head, c, content.a, piece) < 0)
 		rc = err_set(c->err, EX_DATAERR, "attachments[%zu]: header too long", index);

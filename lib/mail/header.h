@@ -53,6 +53,10 @@ int mail_encode_words(struct buf *out, const char *text, size_t len);
  */
 int mail_header_decode(struct buf *out, const char *value, size_t len);
 
+/* Appends bytes of a charset (UTF-8 where iconv does not know it) as UTF-8; what is not valid in it becomes
+ * U+FFFD.  charset consists of letters, digits and "-_.:+".  bytes are read only.  -1 with E2BIG. */
+int mail_to_utf8(struct buf *out, const char *charset, char *bytes, size_t n);
+
 /* One field of a raw header block; all views point into the block. */
 struct mail_field {
 	struct view all;   /* from the name to the end of its last line, line end included */

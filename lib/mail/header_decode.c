@@ -145,23 +145,27 @@ convert(struct buf *out, iconv_t conversion, char *s, size_t len)
 	return 0;
 }
 
-/* Turns the waiting bytes into UTF-8. */
-static int
-flush(struct decoder *d)
+int
+mail_to_utf8(struct buf *out, const char *charset, char *bytes, size_t n)
 {
 	iconv_t conversion = (iconv_t)-1;
 	int rc;
 
-	if (d->bytes.len == 0)
-		return 0;
-	if (strcasecmp(d->charset, "UTF-8") != 0 && strcasecmp(d->charset, "US-ASCII") != 0)
-		conversion = iconv_open("UTF-8", d->charset);
-	if (conversion == (iconv_t)-1) {
-		rc = add_utf8(d->out, d->bytes.s, d->bytes.len);
-	} else {
-		rc = convert(d->out, conversion, d->bytes.s, d->bytes.len);
-		iconv_close(conversion);
-	}
+	if (strcasecmp(charset, "UTF-8") != 0 && strcasecmp(charset, "US-ASCII") != 0)
+		conversion = iconv_open("UTF-8", charset);
+	if (conversion == (iconv_t)-1)
+		return add_utf8(out, bytes, n);
+	rc = convert(out, conversion, bytes, n);
+	iconv_close(conversion);
+	return rc;
+}
+
+/* Turns the waiting bytes into UTF-8. */
+static int
+flush(struct decoder *d)
+{
+	int rc = d->bytes.len > 0 ? mail_to_utf8(d->out, d->charset, d->bytes.s, d->bytes.len) : 0;
+
 	buf_clear(&d->bytes);
 	return rc;
 }

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -41,7 +42,10 @@ struct mail_attachment {
 	char *filename;	    /* UTF-8 without directories; never NULL */
 	char *content_type; /* "type/subtype", or NULL: found out by name and content */
 	char *content_id;   /* without <>; non-NULL: shown inline in an HTML body (RFC 2392) */
-	int fd;		    /* read from its start; -1: the content is bytes */
+	int fd;		    /* -1: the content is bytes */
+	bool borrowed;	    /* the descriptor is somebody else's */
+	off_t start;	    /* where in the file the content begins, */
+	uint64_t length;    /* and how long it is; UINT64_MAX: to the end */
 	struct buf bytes;
 };
 
@@ -117,6 +121,10 @@ struct mail_attachment *mail_message_attach_bytes(struct mail_message *m, const 
     struct buf *take_bytes, struct err *err);
 struct mail_attachment *
 mail_message_attach_fd(struct mail_message *m, const char *filename, int take_fd, struct err *err);
+/* length bytes from start on of a file that stays the caller's and outlives the message: many attachments may
+ * stand in one. */
+struct mail_attachment *mail_message_attach_range(struct mail_message *m, const char *filename,
+    int fd, off_t start, uint64_t length, struct err *err);
 struct mail_attachment *mail_message_attach_path(struct mail_message *m, const char *filename,
     const char *path, struct err *err);
 /* Either may be NULL: left as it is.  content_id with or without its <>. */

@@ -176,7 +176,7 @@ attach(struct mail_message *m, const char *filename, struct err *err)
 	m->attachments =
 	    xreallocarray(m->attachments, m->attachment_count + 1, sizeof *m->attachments);
 	a = &m->attachments[m->attachment_count++];
-	*a = (struct mail_attachment){ .filename = xstrdup(name), .fd = -1 };
+	*a = (struct mail_attachment){ .filename = xstrdup(name), .fd = -1, .length = UINT64_MAX };
 	buf_init(&a->bytes, SIZE_MAX / 2);
 	return a;
 }
@@ -202,6 +202,21 @@ mail_message_attach_fd(struct mail_message *m, const char *filename, int fd, str
 
 	if (a != NULL)
 		a->fd = take_fd(&held);
+	return a;
+}
+
+struct mail_attachment *
+mail_message_attach_range(struct mail_message *m, const char *filename, int fd, off_t start,
+    uint64_t length, struct err *err)
+{
+	struct mail_attachment *a = attach(m, filename, err);
+
+	if (a != NULL) {
+		a->fd = fd;
+		a->borrowed = true;
+		a->start = start;
+		a->length = length;
+	}
 	return a;
 }
 

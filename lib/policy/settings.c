@@ -5,18 +5,17 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/zone.h"
 #include "policy/settings_private.h"
 
 #define S(member) CONF_AT(struct settings, member)
-#define DAY (24 * 3600 * USEC)
+#define HOUR (3600 * USEC)
+#define DAY (24 * HOUR)
 #define YEAR (365 * DAY)
 #define KIB INT64_C(1024)
 #define GIB (KIB * KIB * KIB)
 #define ACCOUNTS_MAX 1000
 
 static int check_host_name(void *value, const char *place, struct err *err);
-static int check_timezone(void *value, const char *place, struct err *err);
 static int check_directories(void *value, const char *place, struct err *err);
 
 const struct conf_item settings_schema[] = {
@@ -37,11 +36,31 @@ const struct conf_item settings_schema[] = {
 	{ "attachments.allow", CONF_STRINGS, S(attachments.allow) },
 	{ "attachments.paths", CONF_STRINGS, S(attachments.paths), .check = check_directories },
 	{ "attachments.max_size", CONF_SIZE, S(attachments.max_size), "64 MiB", 1, GIB },
-	{ "server.listen", CONF_STRING, S(server.listen), "127.0.0.1", .max = 255 },
+	{ "server.listen", CONF_STRINGS, S(server.listen), "127.0.0.1", .max = 255 },
 	{ "server.port", CONF_INT, S(server.port), "8000", 1, 65535 },
+	{ "server.socket", CONF_PATH, S(server.socket), .max = 107 },
+	{ "server.socket_mode", CONF_STRING, S(server.socket_mode), "0660", .max = 4,
+	    .check = server_socket_mode_check },
+	{ "server.tls_certificate", CONF_PATH, S(server.tls_certificate) },
+	{ "server.tls_key", CONF_PATH, S(server.tls_key) },
 	{ "server.api_token", CONF_STRING, S(server.api_token) },
-	{ "scheduler.timezone", CONF_STRING, S(scheduler.timezone), .max = 255,
-	    .check = check_timezone },
+	{ "server.api_token_file", CONF_PATH, S(server.api_token_file) },
+	{ "server.tokens", CONF_GROUPS, S(server.tokens), .items = server_token_schema,
+	    .element_size = sizeof(struct server_token), .check = server_token_check },
+	{ "server.max_batch", CONF_INT, S(server.max_batch), "1000", 1, 10000 },
+	{ "server.max_body", CONF_SIZE, S(server.max_body), "64 MiB", KIB, GIB },
+	{ "server.body_memory", CONF_SIZE, S(server.body_memory), "256 MiB", KIB, 1024 * GIB },
+	{ "server.workers", CONF_INT, S(server.workers), "64", 1, 1000 },
+	{ "server.connections", CONF_INT, S(server.connections), "1024", 1, 100000 },
+	{ "server.per_address", CONF_INT, S(server.per_address), "256", 1, 100000 },
+	{ "server.head_timeout", CONF_DURATION, S(server.head_timeout), "15s", USEC, HOUR },
+	{ "server.body_timeout", CONF_DURATION, S(server.body_timeout), "2m", USEC, HOUR },
+	{ "server.send_timeout", CONF_DURATION, S(server.send_timeout), "2m", USEC, HOUR },
+	{ "server.idle_timeout", CONF_DURATION, S(server.idle_timeout), "1m", USEC, HOUR },
+	{ "server.stop_timeout", CONF_DURATION, S(server.stop_timeout), "30s", USEC, HOUR },
+	{ "server.keep_answers", CONF_DURATION, S(server.keep_answers), "1d", 60 * USEC, 30 * DAY },
+	{ "server.max_answers", CONF_INT, S(server.max_answers), "100000", 1, 10000000 },
+	{ "scheduler.timezone", CONF_STRING, S(scheduler.timezone), .max = 255 },
 	{ "scheduler.outside_rules", CONF_CHOICE, S(scheduler.outside_rules), "minute",
 	    .choices = "minute wait" },
 	{ "fetch.url", CONF_STRING, S(fetch.url), .max = 8192 },
@@ -68,16 +87,6 @@ check_host_name(void *value, const char *place, struct err *err)
 	if (name != NULL && !settings_is_host_name(name))
 		return err_set(err, EX_CONFIG, "expected a host's name, found \"%s\"", name);
 	return 0;
-}
-
-static int
-check_timezone(void *value, const char *place, struct err *err)
-{
-	AUTO(zone_free) struct zone *zone = NULL;
-	const char *name = *(char **)value;
-
-	(void)place;
-	return name != NULL ? zone_open(name, &zone, err) : 0;
 }
 
 static int
@@ -218,6 +227,10 @@ settings_load(struct settings *s, const char *file, struct err *err)
 void
 settings_release(struct settings *s)
 {
+	if (s->shares) {
+		settings_unshare(s);
+		return;
+	}
 	conf_release(settings_schema, s);
 	free(s->file);
 	s->file = NULL;

@@ -58,9 +58,21 @@ struct settings {
 		int64_t max_size;     /* bytes, each */
 	} attachments;
 	struct {
-		char *listen;
+		struct strings listen; /* as for http_listen; the port may be left out */
 		int64_t port;
-		char *api_token;
+		char *socket;			 /* path of a Unix socket; NULL: none */
+		char *socket_mode;		 /* octal; server_socket_mode */
+		char *tls_certificate, *tls_key; /* paths; NULL: no TLS */
+		char *api_token, *api_token_file;
+		struct conf_groups tokens; /* struct server_token */
+		int64_t max_batch;	   /* messages in one request */
+		int64_t max_body;	   /* bytes of one request */
+		int64_t body_memory;	   /* bytes of all bodies together */
+		int64_t workers, connections, per_address;
+		int64_t head_timeout, body_timeout, send_timeout, idle_timeout; /* microseconds */
+		int64_t stop_timeout; /* microseconds that SIGTERM waits for what runs */
+		int64_t keep_answers; /* microseconds that a key's answer is remembered */
+		int64_t max_answers;
 	} server;
 	struct {
 		char *timezone;
@@ -82,6 +94,15 @@ struct settings {
 	struct strings broken; /* ids of accounts whose files are damaged */
 	bool broken_first;     /* one of them would be the default, as far as is known */
 	struct settings_more *more; /* NULL: the spool's are all in accounts and broken */
+	bool shares; /* made by settings_share: but for the spool's accounts, all is another's */
+};
+
+/* One who may use the API.  What it may do: the words of scopes. */
+struct server_token {
+	char *name; /* shows in the log */
+	char *token, *token_file,
+	    *hash;	       /* one of them; hash: "sha256:" and 64 hexadecimal digits */
+	struct strings scopes; /* "send", "read", "admin" */
 };
 
 /* The table of mailq.conf; ends with an empty entry.  Accounts' settings: account_schema. */
@@ -96,6 +117,21 @@ extern const struct conf_item settings_schema[];
 int settings_load(struct settings *s, const char *file, struct err *err);
 void settings_release(struct settings *s);
 #define AUTO_SETTINGS AUTO(settings_release)
+
+/* server.socket_mode as a number. */
+unsigned int server_socket_mode(const struct settings *s);
+/* For the table: the settings of one token, and what holds between them. */
+extern const struct conf_item server_token_schema[];
+int server_token_check(void *token, const char *place, struct err *err);
+int server_socket_mode_check(void *value, const char *place, struct err *err);
+int server_hash_check(void *value, const char *place, struct err *err);
+
+/*
+ * Settings that are base's as it is, and to which the accounts of the spool can be added (accounts_load)
+ * again and again, each time in a share of their own: what a server does when they have changed.  base
+ * must hold none of the spool's, stay as it is and live longer.  Release with settings_release.
+ */
+void settings_share(const struct settings *base, struct settings *ret);
 
 /*
  * Where the spool is: option (-s; NULL where not given), $MAILQ_SPOOL, the configuration, then

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "policy/settings.h"
+#include "policy/settings_private.h"
 
 size_t
 settings_n_accounts(const struct settings *s)
@@ -52,7 +53,8 @@ give_way(struct settings *s)
 	if (!s->built_in)
 		return;
 	s->built_in = false;
-	account_free(s->accounts.v);
+	if (!s->shares)
+		account_free(s->accounts.v);
 	s->accounts.n = 0;
 }
 
@@ -82,6 +84,33 @@ settings_set_more(struct settings *s, struct settings_more *more)
 {
 	give_way(s);
 	s->more = more;
+}
+
+void
+settings_share(const struct settings *base, struct settings *ret)
+{
+	size_t n = base->accounts.n;
+
+	*ret = *base;
+	ret->shares = true;
+	ret->accounts.v = xreallocarray(NULL, n > 0 ? n : 1, sizeof(struct account));
+	if (n > 0)
+		memcpy(ret->accounts.v, base->accounts.v, n * sizeof(struct account));
+}
+
+void
+settings_unshare(struct settings *s)
+{
+	struct account *list = s->accounts.v;
+
+	for (size_t i = 0; i < s->accounts.n; i++)
+		if (list[i].kept)
+			account_free(&list[i]);
+	free(list);
+	for (size_t i = 0; i < s->broken.n; i++)
+		free(s->broken.v[i]);
+	free(s->broken.v);
+	memset(s, 0, sizeof *s);
 }
 
 static bool

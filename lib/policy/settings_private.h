@@ -15,4 +15,8 @@ char *settings_hostname(void);
  * in a Message-ID. */
 bool settings_is_host_name(const char *name);
 
+struct settings;
+/* Frees what is a share's own. */
+void settings_unshare(struct settings *s);
+
 #endif

@@ -322,6 +322,34 @@ TEST(attachments_from_descriptors)
 	CHECK(strstr(out.s, "ZnJvbSBhIHBpcGU=\r\n") != NULL);
 }
 
+TEST(attachments_may_stand_in_one_file)
+{
+	struct mail_message m AUTO_MESSAGE = MAIL_MESSAGE_INIT;
+	struct buf out AUTO_BUF = BUF_INIT(1 << 20);
+	struct err err = ERR_INIT;
+	char path[300];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/ranges", unit_tmpdir());
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	CHECK(fd >= 0 && write(fd, "firstsecond", 11) == 11);
+	simple(&m);
+	CHECK(mail_message_attach_range(&m, "b.bin", fd, 5, 6, &err) != NULL);
+	CHECK(mail_message_attach_range(&m, "a.bin", fd, 0, 5, &err) != NULL);
+	CHECK(mail_message_attach_range(&m, "empty.bin", fd, 3, 0, &err) != NULL);
+	for (int twice = 0; twice < 2; twice++) {
+		buf_clear(&out);
+		compose(&m, &out);
+		CHECK(strstr(out.s, "filename=\"b.bin\"\r\n\r\nc2Vjb25k\r\n--") != NULL);
+		CHECK(strstr(out.s, "filename=\"a.bin\"\r\n\r\nZmlyc3Q=\r\n--") != NULL);
+		CHECK(strstr(out.s, "filename=\"empty.bin\"\r\n\r\n--") != NULL);
+	}
+	/* It stays the caller's. */
+	mail_message_release(&m);
+	m = (struct mail_message)MAIL_MESSAGE_INIT;
+	CHECK_INT(close(fd), 0);
+}
+
 static int
 full_disk(void *arg, const void *bytes, size_t n)
 {

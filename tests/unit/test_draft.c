@@ -558,4 +558,63 @@ TEST(ids)
 	spool_close(&spool);
 }
 
+/* Many in memory, committed as one: all are there, and each knows what became of it. */
+TEST(drafts_that_share_a_commit)
+{
+	struct spool spool = fresh_spool();
+	struct draft *parts[3], *draft = draft_begin(&spool);
+	const struct record named = a_record("mine"), made = a_record(NULL);
+	char large[70000];
+	struct err err = ERR_INIT;
+
+	memset(large, 'x', sizeof large);
+	memcpy(large + sizeof large - 3, "\r\n", 3);
+	for (size_t i = 0; i < 3; i++) {
+		parts[i] = draft_begin_in_memory(NULL, 1 << 20);
+		CHECK_INT(add(parts[i], &made, "A: b\r\n\r\ntext\r\n"), 0);
+		CHECK_INT(add(parts[i], &named, "A: b\r\n\r\nmine\r\n"), 0);
+		if (i == 1)
+			CHECK_INT(add(parts[i], &made, large), 0);
+		CHECK(draft_is_in_memory(parts[i]));
+		CHECK_INT(draft_append(draft, parts[i], &err), 0);
+	}
+	CHECK_INT(draft_count(draft), 7);
+	CHECK_INT(draft_commit(draft, &err), 0);
+	CHECK_STR(err.msg, "");
+	CHECK_INT(draft_result(draft, 0), DRAFT_QUEUED);
+	CHECK_INT(draft_result(draft, 1), DRAFT_QUEUED);
+	CHECK_INT(draft_result(draft, 3), DRAFT_DUPLICATE);
+	CHECK_INT(draft_result(draft, 4), DRAFT_QUEUED);
+	CHECK_INT(draft_result(draft, 6), DRAFT_DUPLICATE);
+	CHECK_STR(draft_id(draft, 5), draft_id(parts[2], 0));
+	draft_end(&draft);
+	for (size_t i = 0; i < 3; i++)
+		draft_end(&parts[i]);
+	CHECK_INT(look(&spool).count, 5);
+	CHECK_INT(entries(&spool, "tmp"), 0);
+	spool_close(&spool);
+}
+
+/* One that outgrows its memory is a draft like any other. */
+TEST(draft_beyond_its_memory)
+{
+	struct spool spool = fresh_spool();
+	struct draft *draft = draft_begin_in_memory(&spool, 100000);
+	const struct record record = a_record(NULL);
+	char large[70000];
+	struct err err = ERR_INIT;
+
+	memset(large, 'x', sizeof large);
+	memcpy(large + sizeof large - 3, "\r\n", 3);
+	CHECK_INT(add(draft, &record, large), 0);
+	CHECK(draft_is_in_memory(draft));
+	CHECK_INT(add(draft, &record, large), 0);
+	CHECK(!draft_is_in_memory(draft));
+	CHECK_INT(draft_commit(draft, &err), 0);
+	CHECK(draft_was_visible(draft));
+	draft_end(&draft);
+	CHECK_INT(look(&spool).count, 2);
+	spool_close(&spool);
+}
+
 UNIT_MAIN()

@@ -60,7 +60,8 @@ TEST(settings_from_nothing)
 	CHECK(!s.queue.allow_network_fs);
 	CHECK_INT(s.delivery.jobs, 10);
 	CHECK(strchr(s.delivery.hostname, '.') != NULL);
-	CHECK_STR(s.server.listen, "127.0.0.1");
+	CHECK(s.server.listen.n == 1);
+	CHECK_STR(s.server.listen.v[0], "127.0.0.1");
 	CHECK_INT(s.server.port, 8000);
 	CHECK_INT(s.sync.batch_size, 100);
 	CHECK(s.sync.when_idle);
@@ -137,7 +138,8 @@ TEST(settings_of_the_environment)
 	    0);
 	CHECK_STR(err.msg, "");
 	CHECK_STR(s.server.api_token, "token");
-	CHECK_STR(s.server.listen, "0.0.0.0");
+	CHECK(s.server.listen.n == 1);
+	CHECK_STR(s.server.listen.v[0], "0.0.0.0");
 	CHECK_INT(s.server.port, 9001);
 	CHECK(s.fetch.url == NULL);
 	CHECK_STR(s.scheduler.timezone, "Europe/Rome");
@@ -427,6 +429,41 @@ TEST(settings_with_damaged_accounts)
 	add(&s, "good", "host = \"h\";");
 	CHECK_INT(settings_complete(&s, &err), 0);
 	check_chain(&s, NULL, 16, "good");
+}
+
+/* What a server does when accounts change: shares of one base, each with accounts of its own. */
+TEST(settings_shares)
+{
+	AUTO_SETTINGS struct settings base;
+	struct settings one, two;
+	struct err err = ERR_INIT;
+
+	clear_environment();
+	CHECK_INT(load(&base, "accounts: ( { id = \"mine\"; host = \"h\"; } );", &err), 0);
+	settings_share(&base, &one);
+	settings_share(&base, &two);
+	add(&one, "a", "host = \"h\";");
+	settings_add_broken(&one, "b");
+	add(&two, "c", "host = \"h\";");
+	check_chain(&one, "a", 16, "a");
+	check_chain(&one, "c", 16, "there is no account \"c\"");
+	check_chain(&one, "b", 16, "the file of account \"b\" is damaged");
+	check_chain(&two, "c", 16, "c");
+	check_chain(&two, NULL, 16, "mine");
+	settings_release(&one);
+	check_chain(&two, "c", 16, "c");
+	settings_release(&two);
+	check_chain(&base, "mine", 16, "mine");
+	CHECK_INT(settings_n_accounts(&base), 1);
+	settings_release(&base);
+
+	/* The built-in one gives way in a share, and stays where it is. */
+	CHECK_INT(load(&base, "", &err), 0);
+	settings_share(&base, &one);
+	add(&one, "a", "host = \"h\";");
+	check_chain(&one, NULL, 16, "a");
+	settings_release(&one);
+	check_chain(&base, NULL, 16, "capture");
 }
 
 UNIT_MAIN()

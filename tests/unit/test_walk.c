@@ -581,6 +581,7 @@ TEST(forgetting)
 	int64_t later = clock_now() + USEC;
 	struct err err = ERR_INIT;
 	char token[TOKEN_SIZE];
+	uint64_t forgotten = 0;
 
 	add(&spool, wishes, 3);
 	fail(&spool, "f1");
@@ -595,7 +596,8 @@ TEST(forgetting)
 	CHECK_INT(history_retire(&spool, later - 100 * USEC, 10, &err), 0);
 	CHECK_INT(history_retire(&spool, later, 0, &err), 0);
 	age_log(&spool, "1732147201.000000.bbbbbbbb.log", later + 60 * USEC);
-	CHECK_INT(history_retire(&spool, later, 10, &err), 1);
+	CHECK_INT(history_forget(&spool, later, 10, &forgotten, &err), 1);
+	CHECK_INT(forgotten, 2); /* f1 and s1: f2 and f3 are still there */
 	CHECK_STR(err.msg, "");
 	CHECK_STR(ids_of(&spool, (struct walk_filter){ .state = STATE_NONE }), "f2 f3 ");
 	CHECK_INT(id_lookup(&spool, "f1", token), 0);
@@ -605,6 +607,111 @@ TEST(forgetting)
 	CHECK_INT(id_lookup(&spool, "new", token), 1);
 	CHECK_STR(history_of(&spool, (struct history_filter){ 0 }), "sent:new ");
 	CHECK_INT(history_retire(&spool, later, 10, &err), 0);
+	spool_close(&spool);
+}
+
+/* A long one: what is wanted is searched for, and found to the line, whatever stands between. */
+TEST(history_of_a_long_log)
+{
+	enum { LINES = 30000, EACH = 20000 }; /* microseconds from line to line */
+	AUTO_BUF struct buf text = BUF_INIT((size_t)16 * 1024 * 1024);
+	struct spool spool = fresh_spool();
+	char t[CLOCK_TEXT_SIZE], want[200];
+
+	for (int64_t i = 0; i < LINES; i++) {
+		clock_iso_usec(T0 + i * EACH, t);
+		buf_addf(&text, "{\"t\":\"%s\",\"event\":\"sent\",\"id\":\"x%d\",\"subject\":\"", t,
+		    (int)i);
+		/* Some are longer than what is looked at at a time, and hold what looks like lines. */
+		for (int k = 0; i % 5000 == 7 && k < 3000; k++)
+			buf_adds(&text, "{\\\"t\\\":\\\"2030 ");
+		buf_adds(&text, "a subject of some length\"}\n");
+	}
+	write_log(&spool, "1732147200.000000.aaaaaaaa.log", text.s);
+	for (int64_t i = 0; i < LINES; i += 1777) {
+		struct history_filter filter = { .since = T0 + i * EACH,
+			.until = T0 + (i + 1) * EACH };
+
+		snprintf(want, sizeof want, "sent:x%d sent:x%d ", (int)i, (int)i + 1);
+		CHECK_STR(history_of(&spool, filter), want);
+	}
+	CHECK_STR(history_of(&spool, (struct history_filter){ .since = T0 + LINES * EACH }), "");
+	/* The clock was set back by a little: a line that stands behind later ones. */
+	clock_iso_usec(T0 + 560 * USEC, t);
+	buf_addf(&text, "{\"t\":\"%s\",\"event\":\"sent\",\"id\":\"late\"}\n", t);
+	write_log(&spool, "1732147200.000000.aaaaaaaa.log", text.s);
+	CHECK_STR(history_of(&spool,
+		      (struct history_filter){ .since = T0 + 580 * USEC,
+			  .until = T0 + 580 * USEC }),
+	    "sent:x29000 ");
+	spool_close(&spool);
+}
+
+/* Each message in a walk of its own, that goes on behind the one before. */
+static int
+take_one(const struct place *place, void *arg)
+{
+	char(*at)[NAME_SIZE] = arg;
+
+	snprintf(at[0], NAME_SIZE, "%s", place->runner != NULL ? place->runner : "");
+	snprintf(at[1], NAME_SIZE, "%s", place->lane);
+	snprintf(at[2], NAME_SIZE, "%s", place->bucket);
+	snprintf(at[3], NAME_SIZE, "%s", place->text);
+	snprintf(at[4], NAME_SIZE, "%s", place->name.id);
+	return 1;
+}
+
+static const char *
+ids_one_by_one(struct spool *spool, struct walk_filter filter, const char *vanishes)
+{
+	static char text[4000];
+	char at[5][NAME_SIZE] = { { 0 } };
+	AUTO_BUF struct buf path = BUF_INIT(8192);
+	struct walk_from from = { at[0], at[1], at[2], at[3] };
+	struct err err = ERR_INIT;
+
+	text[0] = '\0';
+	while (walk(spool, &filter, take_one, at, &err) == 1 && strlen(text) < 3000) {
+		snprintf(text + strlen(text), NAME_SIZE + 2, "%s ", at[4]);
+		filter.from = &from;
+		/* The place from which it goes on need not be there any more. */
+		buf_clear(&path);
+		buf_addf(&path, "%s/%s/%s/%s/%s", spool->path, state_text(filter.state), at[1],
+		    at[2], at[3]);
+		if (vanishes != NULL && strcmp(at[4], vanishes) == 0)
+			CHECK_INT(unlink(path.s), 0);
+	}
+	CHECK_STR(err.msg, "");
+	return text;
+}
+
+TEST(going_on)
+{
+	struct spool spool = fresh_spool();
+	struct walk_filter waiting = { .state = STATE_WAITING };
+	struct walk_filter deferred = { .state = STATE_DEFERRED };
+	struct walk_filter claimed = { .state = STATE_CLAIMED };
+	char all[4000];
+
+	add(&spool, five, 5);
+	for (int i = 0; i < 70; i++) {
+		char id[16];
+		struct wish wish = { id, i % 3 == 0 ? "main" : "default", NULL, i % 2 + 1, 0 };
+
+		snprintf(id, sizeof id, "x%d", i);
+		add(&spool, &wish, 1);
+	}
+	for (int i = 0; i < 3; i++) {
+		snprintf(all, sizeof all, "%s", ids_of(&spool, i == 2 ? deferred : waiting));
+		if (i == 1)
+			waiting.account = "main";
+		if (i == 1)
+			snprintf(all, sizeof all, "%s", ids_of(&spool, waiting));
+		CHECK_STR(ids_one_by_one(&spool, i == 2 ? deferred : waiting, NULL), all);
+	}
+	snprintf(all, sizeof all, "%s", ids_of(&spool, waiting));
+	CHECK_STR(ids_one_by_one(&spool, waiting, "w1"), all);
+	CHECK_STR(ids_one_by_one(&spool, claimed, NULL), "");
 	spool_close(&spool);
 }
 

@@ -1,0 +1,53 @@
+/* SHA-256 against the examples of FIPS 180-4, and texts that are not to be confused. */
+#include "base/digest.h"
+#include "unit.h"
+
+TEST(digests_of_the_standard)
+{
+	static const struct {
+		const char *text, *digest;
+	} rows[] = {
+		{ "", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" },
+		{ "abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" },
+		{ "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+		    "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1" },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		unsigned char digest[DIGEST_SIZE], read[DIGEST_SIZE];
+		char text[DIGEST_TEXT_SIZE];
+
+		digest_sha256(rows[i].text, strlen(rows[i].text), digest);
+		CHECK_STR(digest_text(digest, text), rows[i].digest);
+		CHECK_INT(digest_parse(text, read), 0);
+		CHECK(digest_equal(digest, read));
+		read[DIGEST_SIZE - 1] ^= 1;
+		CHECK(!digest_equal(digest, read));
+	}
+}
+
+TEST(digests_that_are_none)
+{
+	static const char *const rows[] = { "", "00",
+		"g3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+		"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b8555" };
+	unsigned char digest[DIGEST_SIZE];
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		CHECK_ROW(rows[i], digest_parse(rows[i], digest) < 0);
+}
+
+TEST(digests_of_lists)
+{
+	static const char *const lists[][3] = { { "a", "bc", "" }, { "ab", "c", "" },
+		{ "abc", "", "" }, { "", "abc", "" }, { "", "", "abc" } };
+	unsigned char digests[5][DIGEST_SIZE];
+
+	for (size_t i = 0; i < 5; i++) {
+		digest_texts(lists[i], 3, digests[i]);
+		for (size_t k = 0; k < i; k++)
+			CHECK(!digest_equal(digests[i], digests[k]));
+	}
+}
+
+UNIT_MAIN()
