@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/zone.h"
 #include "policy/settings_private.h"
 
 #define S(member) CONF_AT(struct settings, member)
@@ -16,6 +17,7 @@
 #define ACCOUNTS_MAX 1000
 
 static int check_host_name(void *value, const char *place, struct err *err);
+static int check_timezone(void *value, const char *place, struct err *err);
 static int check_directories(void *value, const char *place, struct err *err);
 
 const struct conf_item settings_schema[] = {
@@ -60,7 +62,8 @@ const struct conf_item settings_schema[] = {
 	{ "server.stop_timeout", CONF_DURATION, S(server.stop_timeout), "30s", USEC, HOUR },
 	{ "server.keep_answers", CONF_DURATION, S(server.keep_answers), "1d", 60 * USEC, 30 * DAY },
 	{ "server.max_answers", CONF_INT, S(server.max_answers), "100000", 1, 10000000 },
-	{ "scheduler.timezone", CONF_STRING, S(scheduler.timezone), .max = 255 },
+	{ "scheduler.timezone", CONF_STRING, S(scheduler.timezone), .max = 255,
+	    .check = check_timezone },
 	{ "scheduler.outside_rules", CONF_CHOICE, S(scheduler.outside_rules), "minute",
 	    .choices = "minute wait" },
 	{ "fetch.url", CONF_STRING, S(fetch.url), .max = 8192 },
@@ -87,6 +90,16 @@ check_host_name(void *value, const char *place, struct err *err)
 	if (name != NULL && !settings_is_host_name(name))
 		return err_set(err, EX_CONFIG, "expected a host's name, found \"%s\"", name);
 	return 0;
+}
+
+static int
+check_timezone(void *value, const char *place, struct err *err)
+{
+	AUTO(zone_free) struct zone *zone = NULL;
+	const char *name = *(char **)value;
+
+	(void)place;
+	return name != NULL ? zone_open(name, &zone, err) : 0;
 }
 
 static int

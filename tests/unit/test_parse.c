@@ -59,7 +59,8 @@ static const struct {
 	    "text/plain: a=bc\nd=ZZ=4|" },
 	{ "Content-Transfer-Encoding: quoted-printable\n\na= \t\r\nb \t", "text/plain: ab|" },
 	{ "Content-Type: text/plain; charset=koi8-r\n\n\xf0\xf2\xe9", "text/plain: ПРИ|" },
-	{ "Content-Type: text/plain; charset=utf-8\n\n\xff\xd0\x9f", "text/plain: \xef\xbf\xbdП|" },
+	{ "Content-Type: text/plain; charset=utf-8\n\n\xff\xd0\x9f",
+	    "text/plain: \xef\xbf\xbdП|" },
 	{ "Content-Type: text/plain; charset=\"no/such\"\n\nx", "text/plain: x|" },
 	{ "Content-Type: text/plain; charset=none-such\n\nx", "text/plain: x|" },
 	/* Types. */
