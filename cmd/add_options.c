@@ -154,6 +154,18 @@ take_json(void *options, const char *arg, struct err *err)
 }
 
 static int
+take_bounce(void *options, const char *arg, struct err *err)
+{
+	struct add_options *o = options;
+
+	if (arg != NULL && strcmp(arg, "drop") != 0)
+		return err_set(err, EX_USAGE, "\"%s\" is not \"drop\"", arg);
+	o->bounce = true;
+	o->bounce_drop = arg != NULL;
+	return 0;
+}
+
+static int
 take_priority(void *options, const char *arg, struct err *err)
 {
 	struct add_options *o = options;
@@ -264,6 +276,9 @@ static const struct opt add_table[] = {
 	{ .name = "json", .arg = "[FILE]",
 	  .help = "take messages as JSON or JSON Lines from FILE or standard input", OPT_CALL,
 	  .call = take_json },
+	{ .name = "bounce", .arg = "[drop]",
+	  .help = "take a report that a mail server sent back; drop: others are no failure",
+	  OPT_CALL, .call = take_bounce },
 	GENERAL_OPTIONS,
 	SENDMAIL_OPTIONS,
 	OPT_COMMON,
@@ -295,7 +310,8 @@ const struct opt_program add_program = {
 	.synopsis = "[OPTION...] RECIPIENT... <MESSAGE\n"
 		    "[OPTION...] -t <MESSAGE\n"
 		    "[OPTION...] --to ADDRESS --subject TEXT [--body TEXT]\n"
-		    "[OPTION...] --json [FILE...]",
+		    "[OPTION...] --json [FILE...]\n"
+		    "[OPTION...] --bounce <REPORT",
 	.purpose = "Puts messages into the queue and prints the id of each.",
 	.options = add_table,
 	.n_options = sizeof add_table / sizeof add_table[0],
@@ -311,93 +327,6 @@ const struct opt_program add_sendmail_program = {
 	.n_options = sizeof sendmail_table / sizeof sendmail_table[0],
 	.notes = "Further flags of sendmail are accepted and ignored; see mailq-add(1).",
 };
-
-/* The first option given that makes a message from flags, or NULL. */
-static const char *
-message_flag(const struct add_options *o)
-{
-	const struct {
-		bool given;
-		const char *name;
-	} flags[] = {
-		{ o->to.n > 0, "--to" },
-		{ o->cc.n > 0, "--cc" },
-		{ o->bcc.n > 0, "--bcc" },
-		{ o->subject != NULL, "--subject" },
-		{ o->body != NULL, "--body" },
-		{ o->body_file != NULL, "--body-file" },
-		{ o->html, "--html" },
-		{ o->attach.n > 0, "--attach" },
-		{ o->headers.n > 0, "--header" },
-	};
-
-	for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
-		if (flags[i].given)
-			return flags[i].name;
-	return NULL;
-}
-
-static int
-check_flags(const struct add_options *o, const struct opt_rest *rest)
-{
-	if (o->from_header)
-		return program_misuse(&add_program,
-		    "-t reads a whole message; it does not go with %s",
-		    message_flag(o) != NULL ? message_flag(o) : "--from");
-	if (rest->argc > 0)
-		return program_misuse(&add_program,
-		    "\"%s\": recipients as arguments go with a whole message on standard input; "
-		    "expected --to, --cc or --bcc",
-		    rest->argv[0]);
-	if (o->to.n + o->cc.n + o->bcc.n == 0)
-		return program_misuse(&add_program, "no recipient; expected --to, --cc or --bcc");
-	if (o->subject == NULL)
-		return program_misuse(&add_program, "no --subject (it may be empty)");
-	if (o->body != NULL && o->body_file != NULL)
-		return program_misuse(&add_program, "--body and --body-file exclude each other");
-	return 0;
-}
-
-static int
-check_json(const struct add_options *o)
-{
-	const char *flag = message_flag(o);
-
-	if (flag == NULL && o->from_header)
-		flag = "-t";
-	if (flag == NULL && o->sender != NULL)
-		flag = "-f";
-	if (flag == NULL && o->full_name != NULL)
-		flag = "-F";
-	if (flag == NULL && o->id != NULL)
-		flag = "--id";
-	if (flag != NULL)
-		return program_misuse(&add_program,
-		    "%s does not go with --json: each message says it itself", flag);
-	return 0;
-}
-
-int
-add_options_check(const struct add_options *o, const struct opt_rest *rest, enum add_form *ret_form)
-{
-	enum add_form form = (enum add_form)o->mode;
-	const struct opt_program *program = o->as_sendmail ? &add_sendmail_program : &add_program;
-	int code = 0;
-
-	if (form == ADD_RAW && o->json)
-		form = ADD_JSON;
-	else if (form == ADD_RAW && (message_flag(o) != NULL || o->from != NULL))
-		form = ADD_FLAGS;
-	if (form == ADD_JSON)
-		code = check_json(o);
-	else if (form == ADD_FLAGS)
-		code = check_flags(o, rest);
-	else if (form == ADD_RAW && rest->argc == 0 && !o->from_header)
-		code = program_misuse(program, "no recipient; expected some as arguments, or -t");
-	if (code == 0)
-		*ret_form = form;
-	return code;
-}
 
 int
 add_options_delivery(const struct add_options *o, struct mail_delivery *ret_delivery,

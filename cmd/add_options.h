@@ -13,6 +13,7 @@ enum add_form {
 	ADD_RAW,     /* a message as it is, on standard input */
 	ADD_FLAGS,   /* a message made from --subject and its like */
 	ADD_JSON,    /* messages as JSON */
+	ADD_BOUNCE,  /* a report of delivery, on standard input */
 	ADD_QUEUE,   /* sendmail -bp: show the queue */
 	ADD_RUN,     /* sendmail -q: deliver now */
 	ADD_NOTHING, /* sendmail -bi: there is no table of aliases to make */
@@ -42,6 +43,10 @@ struct add_options {
 	/* JSON. */
 	bool json;
 	const char *json_file; /* --json=FILE; NULL where not given so */
+
+	/* A report of delivery. */
+	bool bounce;
+	bool bounce_drop; /* --bounce=drop: what is none of ours is no failure */
 
 	/* How any of them goes out. */
 	const char *id, *account, *batch;

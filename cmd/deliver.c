@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "spool/history.h"
+#include "spool/reports.h"
 
 /* Outcomes that are synced without waiting for more; and how soon fewer are looked at again. */
 #define SETTLE_COUNT 192
@@ -338,13 +339,16 @@ static int
 tidy(struct delivery *d, struct err *err)
 {
 	int64_t before = clock_now() - d->settings->queue.retention;
+	bool told = d->settings->sync.url != NULL; /* there is an application: it is told first */
 
 	if (d->tidied != 0 && clock_monotonic() - d->tidied < RETIRE_EVERY)
 		return 0;
 	d->tidied = clock_monotonic();
 	if (suspensions_tidy(d->spool, clock_now(), err) < 0)
 		return -1;
-	return history_retire(d->spool, before, RETIRE_MAX, err) < 0 ? -1 : 0;
+	if (!told && reports_tidy(d->spool, clock_now() - d->settings->sync.retention, err) < 0)
+		return -1;
+	return history_retire(d->spool, before, RETIRE_MAX, told, err) < 0 ? -1 : 0;
 }
 
 int
@@ -353,13 +357,14 @@ deliver_cycle(struct delivery *d, struct err *err)
 	struct err unrecovered = ERR_INIT;
 	int result = 0;
 
-	for (size_t i = 0; i < d->outlet_count; i++) {
+	for (size_t i = 0; i < d->outlet_count && !d->goes_on; i++) {
 		d->outlets[i]->taken = 0;
 		if (d->outlets[i]->faulted)
 			outlet_reset(d->outlets[i]);
 	}
 	d->closing = d->overtaken = false;
-	d->stayed = 0;
+	if (!d->goes_on)
+		d->stayed = 0;
 	/* What cannot be recovered stays where it is, is told at the end, and keeps nothing waiting. */
 	recover(d, &unrecovered);
 	if (replan(d, err) < 0)

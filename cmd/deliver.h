@@ -161,14 +161,16 @@ struct delivery {
 	int64_t tidied;	 /* monotonic; 0: not yet */
 	char **told;	 /* unknown accounts that were warned of */
 	size_t told_count;
-	bool overtaken;			   /* the cycle was cut short, as its settings are old */
-	bool replan;			   /* an account has failed: its lanes go to others */
-	bool closing;			   /* no longer allowed: nothing more is claimed */
-	int64_t lifted;			   /* monotonic; limits, the last time; 0: not yet */
-	bool unlifted;			   /* something has been on its way since */
-	int64_t lift_told;		   /* monotonic; that it did not work; 0: never */
-	int64_t stayed;			   /* waited for slots in this cycle, and not for a pause */
-	struct err fatal;		   /* the spool cannot be written: stop */
+	bool goes_on;	   /* the next deliver_cycle goes on with the one that was: what it
+					      may send at the most, and who has failed, counts on */
+	bool overtaken;	   /* the cycle was cut short, as its settings are old */
+	bool replan;	   /* an account has failed: its lanes go to others */
+	bool closing;	   /* no longer allowed: nothing more is claimed */
+	int64_t lifted;	   /* monotonic; limits, the last time; 0: not yet */
+	bool unlifted;	   /* something has been on its way since */
+	int64_t lift_told; /* monotonic; that it did not work; 0: never */
+	int64_t stayed;	   /* waited for slots in this cycle, and not for a pause */
+	struct err fatal;  /* the spool cannot be written: stop */
 	const volatile sig_atomic_t *stop; /* set by a signal: finish what is on the wire */
 	void (*progress)(const struct delivery *d, void *arg);
 	void *progress_arg;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/program.h"
 #include "cmd/accounts.h"
+#include "cmd/add_bounce.h"
 #include "cmd/add_forms.h"
 #include "cmd/add_sender.h"
 
@@ -102,6 +103,8 @@ run(const struct add_options *o, const struct opt_rest *rest)
 		return become("mailq-status", "list");
 	case ADD_RUN:
 		return become("mailq-run", "--now");
+	case ADD_BOUNCE:
+		return add_bounce(o);
 	case ADD_NOTHING:
 		return 0;
 	default:

@@ -13,10 +13,13 @@
 #include "cmd/current.h"
 #include "cmd/deliver.h"
 #include "cmd/obey.h"
+#include "cmd/run_print.h"
+#include "spool/reports.h"
 
 struct run_options {
 	struct opt_common common;
 	bool now, dry_run, watch, progress, json;
+	bool no_fetch, no_sync, resend_reports;
 	bool by_id;
 	struct opt_list ids;
 	const char *account;
@@ -68,6 +71,18 @@ static const struct opt options_table[] = {
 	    AT(jobs),
 	    .min = 1,
 	    .max = 1000 },
+	{ .name = "no-fetch",
+	    .help = "ask the application for no messages",
+	    .kind = OPT_FLAG,
+	    AT(no_fetch) },
+	{ .name = "no-sync",
+	    .help = "tell the application of no outcomes",
+	    .kind = OPT_FLAG,
+	    AT(no_sync) },
+	{ .name = "resend-reports",
+	    .help = "tell the reports again that were set aside",
+	    .kind = OPT_FLAG,
+	    AT(resend_reports) },
 	{ .name = "dry-run",
 	    .help = "print what would be sent, send nothing",
 	    .kind = OPT_FLAG,
@@ -110,58 +125,6 @@ catch_signals(void)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
-}
-
-static void
-print_json(const struct deliver_counts *counts, const struct skipped *skipped)
-{
-	AUTO_BUF struct buf line = BUF_INIT(8192);
-	struct json_writer w = JSON_WRITER(&line);
-	char next[CLOCK_TEXT_SIZE];
-
-	json_begin_object(&w);
-	json_member_int(&w, "sent", (int64_t)counts->sent);
-	json_member_int(&w, "deferred", (int64_t)counts->deferred);
-	json_member_int(&w, "failed", (int64_t)counts->failed);
-	json_member_int(&w, "uncertain", (int64_t)counts->uncertain);
-	json_member_int(&w, "damaged", (int64_t)counts->corrupt);
-	json_member_int(&w, "recovered", (int64_t)counts->recovered);
-	if (skipped != NULL) {
-		json_member_bool(&w, "skipped", true);
-		if (skipped->next != INT64_MAX)
-			json_member_str(&w, "next", clock_iso_usec(skipped->next, next));
-		json_member_str(&w, "why", skipped->why);
-	}
-	json_end_object(&w);
-	puts(line.s);
-}
-
-static void
-print_summary(const struct deliver_counts *counts)
-{
-	printf("sent %llu, deferred %llu, failed %llu", (unsigned long long)counts->sent,
-	    (unsigned long long)counts->deferred, (unsigned long long)counts->failed);
-	if (counts->uncertain > 0)
-		printf(", uncertain %llu", (unsigned long long)counts->uncertain);
-	if (counts->corrupt > 0)
-		printf(", damaged %llu", (unsigned long long)counts->corrupt);
-	if (counts->recovered > 0)
-		printf(", recovered %llu", (unsigned long long)counts->recovered);
-	putchar('\n');
-}
-
-static void
-print_skipped(const struct skipped *skipped)
-{
-	char span[CLOCK_TEXT_SIZE], why[2 * sizeof skipped->why];
-	int64_t ahead = skipped->next - clock_now();
-
-	log_escape(why, sizeof why, skipped->why, strlen(skipped->why));
-	if (skipped->next == INT64_MAX)
-		printf("no cycle is due, and none will be: %s\n", why);
-	else
-		printf("no cycle is due for %s: %s\n", clock_span(ahead > 0 ? ahead : 0, span),
-		    why);
 }
 
 struct progress {
@@ -228,7 +191,7 @@ note_wake(int fd, void *arg)
 /* The next of a watch, if it is due.  --now means the first: an account that refuses us is not tried
  * each second. */
 static int
-watch_cycle(struct delivery *d, struct obedience *o, struct err *err)
+watch_cycle(struct delivery *d, struct obedience *o, struct exchange *exchange, struct err *err)
 {
 	bool forced = d->options.now;
 	struct skipped skipped;
@@ -238,6 +201,8 @@ watch_cycle(struct delivery *d, struct obedience *o, struct err *err)
 	result = obey_begin(o, forced, &skipped, err);
 	if (result <= 0)
 		return result;
+	if (exchange != NULL)
+		exchange_cycle(exchange);
 	d->options.allowed = forced ? NULL : obey_may_go_on;
 	/* With rules, it may be long until the next. */
 	d->options.watch = o->scheduler.rules.n == 0;
@@ -250,7 +215,8 @@ watch_cycle(struct delivery *d, struct obedience *o, struct err *err)
 /* Cycle after cycle, at each wake and each second where one is due, until a signal: 0; or until the
  * settings are others: 1. */
 static int
-watch(struct delivery *d, struct obedience *o, struct current *current, struct err *err)
+watch(struct delivery *d, struct obedience *o, struct current *current, struct exchange *exchange,
+    struct err *err)
 {
 	bool woken = false;
 	AUTO_FD int events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -268,7 +234,7 @@ watch(struct delivery *d, struct obedience *o, struct current *current, struct e
 			break;
 		}
 		woken = false;
-		result = watch_cycle(d, o, err);
+		result = watch_cycle(d, o, exchange, err);
 		if (result == 0)
 			result = deliver_rotate(d, err);
 		while (!stop_requested && result == 0 && !d->overtaken && !woken &&
@@ -281,15 +247,32 @@ watch(struct delivery *d, struct obedience *o, struct current *current, struct e
 	return result;
 }
 
-static bool
-anything_happened(const struct deliver_counts *c)
+static uint64_t
+outcomes(const struct deliver_counts *c)
 {
-	return c->claimed + c->recovered > 0;
+	return c->sent + c->deferred + c->failed + c->uncertain + c->corrupt + c->recovered;
+}
+
+/* One cycle: delivers, and goes on with what comes in, until the application has heard all. */
+static int
+cycle(struct delivery *d, struct exchange *exchange, struct err *err)
+{
+	uint64_t fetched;
+	int result;
+
+	do {
+		fetched = exchange != NULL ? exchange_fetched(exchange) : 0;
+		result = deliver_cycle(d, err);
+		d->goes_on = true;
+	} while (result == 0 && exchange != NULL && !d->overtaken && !stop_requested &&
+	    exchange_wait(exchange, fetched, outcomes(&d->counts), &stop_requested) ==
+		EXCHANGE_BUSY);
+	return result;
 }
 
 static int
 run_delivery(struct delivery *d, const struct run_options *o, struct obedience *obedience,
-    struct current *current, struct err *err)
+    struct current *current, struct exchange *exchange, struct err *err)
 {
 	struct dry_run dry_run = { o->json };
 	struct progress progress = { .terminal = isatty(STDERR_FILENO) == 1 };
@@ -301,7 +284,7 @@ run_delivery(struct delivery *d, const struct run_options *o, struct obedience *
 		d->progress = show_progress;
 		d->progress_arg = &progress;
 	}
-	result = o->watch ? watch(d, obedience, current, err) : deliver_cycle(d, err);
+	result = o->watch ? watch(d, obedience, current, exchange, err) : cycle(d, exchange, err);
 	if (result == 0 && d->overtaken)
 		result = 1;
 	if (progress.shown > 0 && progress.terminal)
@@ -317,29 +300,11 @@ check_account(const struct settings *settings, const char *id, struct err *err)
 	return err_set(err, EX_USAGE, "--account: no account \"%s\" is configured", id);
 }
 
-/* The summary; or, where skipped is not NULL, why there was no cycle. */
-static void
-print_end(const struct run_options *o, const struct deliver_counts *counts,
-    const struct skipped *skipped)
-{
-	bool asked = log_wants(LOG_LEVEL_INFO) || isatty(STDOUT_FILENO) == 1;
-
-	if (o->dry_run || o->common.quiet)
-		return;
-	if (o->json)
-		print_json(counts, skipped);
-	else if (skipped != NULL && asked)
-		print_skipped(skipped);
-	else if (skipped == NULL && (asked || anything_happened(counts)))
-		print_summary(counts);
-	if (counts->suspended > 0)
-		log_info("some mail is suspended: \"mailq-status\" says what, and why");
-}
-
 /* With these settings: begins, cycles, ends.  1: a watch goes on with others. */
 static int
 deliver(struct spool *spool, struct current *current, struct run_options *o,
-    struct obedience *obedience, struct deliver_counts *counts, struct err *err)
+    struct obedience *obedience, struct exchange *exchange, struct deliver_counts *counts,
+    struct err *err)
 {
 	struct deliver_options options = { .ids = o->by_id ? o->ids.v : NULL,
 		.id_count = o->ids.n,
@@ -360,7 +325,7 @@ deliver(struct spool *spool, struct current *current, struct run_options *o,
 	if (deliver_begin(&delivery, &current->settings, spool, &options, &stop_requested, err) < 0)
 		return -1;
 	delivery.counts = *counts;
-	result = run_delivery(&delivery, o, obedience, current, err);
+	result = run_delivery(&delivery, o, obedience, current, exchange, err);
 	if (deliver_end(&delivery, &end_err) < 0 && result >= 0) {
 		*err = end_err;
 		result = -1;
@@ -372,27 +337,57 @@ deliver(struct spool *spool, struct current *current, struct run_options *o,
 	return result;
 }
 
-static int
-deliver_all(struct spool *spool, struct current *current, struct run_options *o,
-    struct obedience *obedience, struct deliver_counts *counts, struct err *err)
-{
-	int result;
-
-	catch_signals();
-	while (
-	    (result = deliver(spool, current, o, obedience, counts, err)) > 0 && !stop_requested) {
-		log_info("the configuration has changed and is read again");
-		current_refresh(current);
-	}
-	print_end(o, counts, NULL);
-	return result;
-}
-
 /* True where this run is a cycle in the sense of the rules: all but messages by name, and a look. */
 static bool
 is_cycle(const struct run_options *o)
 {
 	return !o->by_id && !o->dry_run;
+}
+
+/* Begins the exchange with the application where there is something to exchange; it may begin later, as
+ * settings change.  One that cannot is told of, and keeps no mail waiting. */
+static void
+begin_exchange(struct exchange **exchange, const struct current *current,
+    const struct run_options *o)
+{
+	const struct settings *s = &current->settings;
+	struct exchange_options options = { .config = o->common.config,
+		.spool = current->spool->path,
+		.fetch = !o->no_fetch && o->account == NULL,
+		.tell = !o->no_sync,
+		.now = o->now,
+		.watch = o->watch };
+	struct err err = ERR_INIT;
+
+	if (*exchange != NULL || !is_cycle(o))
+		return;
+	if (!(options.fetch && s->fetch.url != NULL) && !(options.tell && s->sync.url != NULL))
+		return;
+	*exchange = exchange_begin(&options, &err);
+	if (*exchange == NULL)
+		log_error("nothing is exchanged with the application: %s", err.msg);
+}
+
+static int
+deliver_all(struct spool *spool, struct current *current, struct run_options *o,
+    struct obedience *obedience, struct totals *totals, struct err *err)
+{
+	struct exchange *exchange = NULL;
+	int result;
+
+	catch_signals();
+	begin_exchange(&exchange, current, o);
+	while ((result = deliver(spool, current, o, obedience, exchange, &totals->delivered, err)) >
+		0 &&
+	    !stop_requested) {
+		log_info("the configuration has changed and is read again");
+		current_refresh(current);
+		begin_exchange(&exchange, current, o);
+	}
+	exchange_end(&exchange, &totals->exchanged);
+	if (!o->dry_run && !o->common.quiet)
+		run_print(totals, NULL, o->json);
+	return result;
 }
 
 /* 1: go on; 0: no cycle is due; -1 with err.  A watch asks for each of its cycles. */
@@ -412,6 +407,18 @@ obey(struct obedience *obedience, const struct run_options *o, struct skipped *s
 }
 
 static int
+resend(struct spool *spool, const struct run_options *o, struct totals *totals, struct err *err)
+{
+	totals->resent = reports_resend(spool, err);
+	if (totals->resent < 0)
+		return -1;
+	if (!o->json && !o->common.quiet)
+		printf("%lld reports that were set aside are told again\n",
+		    (long long)totals->resent);
+	return 0;
+}
+
+static int
 run(struct run_options *o)
 {
 	AUTO_FREE char *path = NULL;
@@ -422,7 +429,7 @@ run(struct run_options *o)
 	struct current current = { .config = o->common.config, .spool = &spool };
 	AUTO(obey_release)
 	struct obedience obedience = { .spool = &spool, .settings = &current.settings };
-	struct deliver_counts counts = { 0 };
+	struct totals totals = { .resent = -1 };
 	struct skipped skipped;
 	int result = -1;
 
@@ -435,16 +442,18 @@ run(struct run_options *o)
 	if (current_begin(&current, &err) == 0 &&
 	    check_account(&current.settings, o->account, &err) == 0)
 		result = obey(&obedience, o, &skipped, &err);
-	if (result == 0)
-		print_end(o, &counts, &skipped);
+	if (result >= 0 && o->resend_reports && resend(&spool, o, &totals, &err) < 0)
+		result = -1;
+	if (result == 0 && !o->common.quiet)
+		run_print(&totals, &skipped, o->json);
 	else if (result > 0)
-		result = deliver_all(&spool, &current, o, &obedience, &counts, &err);
+		result = deliver_all(&spool, &current, o, &obedience, &totals, &err);
 	spool_close(&spool);
 	if (result < 0)
 		return err_print(&err);
-	if (counts.missing > 0)
+	if (totals.delivered.missing > 0)
 		return EX_NOINPUT;
-	return counts.blocked > 0 ? EX_TEMPFAIL : EX_OK;
+	return totals.delivered.blocked > 0 ? EX_TEMPFAIL : EX_OK;
 }
 
 int
@@ -460,6 +469,9 @@ main(int argc, char **argv)
 		return program_misuse(&program, "unexpected argument \"%s\"", rest.argv[0]);
 	if (options.watch && (options.dry_run || options.by_id))
 		return program_misuse(&program, "--watch does not go with %s",
+		    options.dry_run ? "--dry-run" : "--id");
+	if (options.resend_reports && (options.dry_run || options.by_id))
+		return program_misuse(&program, "--resend-reports does not go with %s",
 		    options.dry_run ? "--dry-run" : "--id");
 	for (int i = 0; i < rest.argc; i++)
 		if (take_id(&options, rest.argv[i], NULL) < 0)

@@ -12,6 +12,7 @@
 #include "base/program.h"
 #include "cmd/serve_runs.h"
 #include "cmd/serve_state.h"
+#include "spool/awaited.h"
 
 #define TIDY_EACH 60 /* seconds */
 #define PEM_MAX (1024u * 1024)
@@ -192,15 +193,33 @@ block_signals(sigset_t *ret_set)
 	pthread_sigmask(SIG_BLOCK, ret_set, NULL);
 }
 
+/* The certificate as its file is now, where TLS is spoken since the start. */
+static void
+renew_tls(struct serve *serve)
+{
+	const struct serve_config *config = serve_config_peek(serve);
+	AUTO_BUF struct buf certificate = BUF_INIT(PEM_MAX), key = BUF_INIT(PEM_MAX);
+	struct err err = ERR_INIT;
+	int result = read_tls(&config->settings, &certificate, &key, &err);
+
+	if (result == 0 && certificate.len > 0)
+		result = http_server_renew_tls(serve->server, certificate.s, key.s, &err);
+	serve_config_put(serve, config);
+	if (result < 0)
+		log_error("%s; the certificate stays as it was", err.msg);
+}
+
 static void
 reload(struct serve *serve)
 {
 	struct err err = ERR_INIT;
 
-	if (serve_config_load(serve, &err) == 0)
-		log_info("the configuration was read again");
-	else
+	if (serve_config_load(serve, &err) < 0) {
 		log_error("%s; the configuration stays as it was", err.msg);
+		return;
+	}
+	renew_tls(serve);
+	log_info("the configuration was read again");
 }
 
 /* Until a signal ends it. */
@@ -290,6 +309,8 @@ run(const struct serve_options *o)
 	pthread_mutex_init(&serve.reload_lock, NULL);
 	serve_lend_init(&serve);
 	serve.runs = serve_runs_new();
+	pthread_mutex_init(&serve.awaited_lock, NULL);
+	serve.awaited = awaited_new();
 	result = open_spool(&serve, o, &err);
 	if (result == 0) {
 		serve.queue = serve_queue_new(&serve, &err);
@@ -310,6 +331,7 @@ run(const struct serve_options *o)
 		spool_close(&serve.spool);
 	}
 	serve_runs_free(serve.runs);
+	awaited_free(serve.awaited);
 	free(serve.spool_path);
 	return result < 0 ? err_print(&err) : EX_OK;
 }

@@ -52,6 +52,12 @@ static const struct opt options_table[] = {
 	    .kind = OPT_STRING,
 	    S(since),
 	    .only = "log" },
+	{ .name = "after",
+	    .arg = "CURSOR",
+	    .help = "with --json: what happened behind this cursor of an earlier call",
+	    .kind = OPT_STRING,
+	    S(after),
+	    .only = "log" },
 	{ .name = "full",
 	    .help = "the lines before an outcome too",
 	    .kind = OPT_FLAG,
@@ -136,6 +142,21 @@ is_without_operands(const char *command)
 	    strcmp(command, "check") == 0;
 }
 
+static int
+check_log(const struct status_options *options, const struct opt_rest *rest)
+{
+	if (rest->argc > 1)
+		return program_misuse(&program, "log: expected at most one id");
+	if (options->after == NULL)
+		return EX_OK;
+	if (!options->json)
+		return program_misuse(&program, "log: --after goes with --json");
+	if (rest->argc > 0 || options->since != NULL || options->full)
+		return program_misuse(&program,
+		    "log: --after goes without an id, --since and --full");
+	return EX_OK;
+}
+
 /* 0, or the exit status of a misuse that has been told. */
 static int
 check_operands(const struct status_options *options, const struct opt_rest *rest)
@@ -162,8 +183,8 @@ check_operands(const struct status_options *options, const struct opt_rest *rest
 		return program_misuse(&program, "show: expected an id");
 	if (strcmp(command, "cat") == 0 && rest->argc != 1)
 		return program_misuse(&program, "cat: expected one id");
-	if (strcmp(command, "log") == 0 && rest->argc > 1)
-		return program_misuse(&program, "log: expected at most one id");
+	if (strcmp(command, "log") == 0)
+		return check_log(options, rest);
 	if (is_without_operands(command) && rest->argc > 0)
 		return program_misuse(&program, "%s: unexpected operand '%s'", command,
 		    rest->argv[0]);

@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "spool/count.h"
 #include "spool/park.h"
+#include "spool/reports.h"
 #include "spool/suspend.h"
 #include "spool/totals.h"
 
@@ -28,6 +29,8 @@ struct metrics {
 	struct counts counts;
 	struct suspensions suspensions;
 	struct statvfs disk;
+	struct reports_backlog reports;
+	struct reports_state reported;
 	struct row *rows; /* sorted by account */
 	size_t row_count, row_room;
 	char **parked; /* ids of accounts that rest */
@@ -209,6 +212,49 @@ put_counter(struct metrics *m, const char *name, enum total total, const char *h
 }
 
 static void
+put_bounces(struct metrics *m)
+{
+	static const struct {
+		enum total total;
+		const char *label;
+	} kinds[] = { { TOTAL_BOUNCED_HARD, ",kind=\"hard\"" },
+		{ TOTAL_BOUNCED_SOFT, ",kind=\"soft\"" } };
+
+	head(m, "mailq_bounces_total", "counter",
+	    "Copies of sent messages that came back, for good (hard) or for now (soft).");
+	for (size_t i = 0; i < m->row_count; i++)
+		for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+			labelled(m, "mailq_bounces_total", "account_id", m->rows[i].account,
+			    kinds[k].label);
+			put_number(m,
+			    m->rows[i].totals != NULL ? m->rows[i].totals->n[kinds[k].total] : 0);
+		}
+}
+
+static void
+put_reports(struct metrics *m)
+{
+	int64_t age = m->reports.oldest != 0 ? m->now - m->reports.oldest : 0;
+
+	plain(m, "mailq_reports_waiting", "gauge", m->reports.waiting,
+	    "Reports that the application is still to be told.");
+	plain(m, "mailq_reports_rejected", "gauge", m->reports.rejected,
+	    "Of these, reports that it has rejected before.");
+	plain(m, "mailq_reports_dead", "gauge", m->reports.dead,
+	    "Reports that were rejected too often and set aside.");
+	head(m, "mailq_reports_oldest_seconds", "gauge",
+	    "The age of the oldest report that is still to be told; 0: there is none.");
+	puts_to(m, "mailq_reports_oldest_seconds");
+	put_seconds(m, age > 0 ? (uint64_t)age : 0);
+	plain(m, "mailq_reports_failures", "gauge", m->reported.failures,
+	    "Calls to the application that failed, in a row.");
+	plain(m, "mailq_reports_told_total", "counter", m->totals.told,
+	    "Reports that the application has acknowledged.");
+	plain(m, "mailq_fetch_refused_total", "counter", m->totals.refused,
+	    "What the application handed out, and was no message.");
+}
+
+static void
 put_counters(struct metrics *m)
 {
 	put_counter(m, "asyncmail_sent_total", TOTAL_SENT,
@@ -354,6 +400,12 @@ collect(struct metrics *m, struct spool *spool, const struct settings *settings,
 		return -1;
 	if (fstatvfs(spool->root, &m->disk) < 0)
 		return err_io(err, "spool %s: statvfs", spool->path);
+	/* Without an application nobody waits to hear of it. */
+	if ((settings->sync.url != NULL ? reports_count : reports_count_dead)(spool, &m->reports,
+		err) < 0)
+		return -1;
+	if (settings->sync.url != NULL)
+		reports_state_read(spool, &m->reported);
 	collect_rows(m, settings);
 	return 0;
 }
@@ -366,8 +418,10 @@ put_all(struct metrics *m)
 	    "From the acceptance of a message to its delivery.");
 	for (size_t i = 0; i < m->row_count; i++)
 		put_histogram(m, &m->rows[i]);
+	put_bounces(m);
 	put_recoveries(m);
 	put_queue(m);
+	put_reports(m);
 	put_accounts(m);
 	put_spool(m);
 }

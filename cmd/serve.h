@@ -6,6 +6,7 @@
  *	serve_config.c		what a request sees of the configuration: a snapshot, replaced as a whole
  *	serve_lend.c		open spools, lent to the threads
  *	serve_auth.c		tokens, scopes
+ *	serve_host.c		by which names it may be asked for
  *	serve_answer.c		bodies in, answers out: the API's own forms of both
  *	serve_commit.c		messages made durable, many requests sharing their syncs
  *	serve_once.c		Idempotency-Key
@@ -21,6 +22,7 @@
  *	serve_list.c		pages and cursors, out of the queue
  *	serve_outcomes.c	what history says, by bounded looks
  *	serve_rows.c		a message as the API shows it
+ *	serve_events.c		what happened, for who pulls it
  *	serve_remove.c		delete, cleanup
  *	serve_rules.c, serve_accounts.c, serve_suspend.c
  *	serve_grown.c		the routes of the first service's grown form that differ
@@ -51,7 +53,7 @@ struct serve; /* the program's one state; handlers get it as their arg */
 struct serve_config {
 	struct settings settings;
 	unsigned int users; /* who else holds it: serve_config.c */
-	/* more of serve_config.c's own */
+			    /* more of serve_config.c's own */
 };
 const struct serve_config *serve_config_get(struct serve *serve);
 void serve_config_put(struct serve *serve, const struct serve_config *config);
@@ -80,6 +82,7 @@ enum serve_scope {
 struct serve_route_info {
 	enum serve_scope scope;
 	const char *openapi; /* the operationId in openapi.json */
+	bool pages;	     /* shown to people, too: serve_auth.c */
 };
 
 /* ---- bodies and answers (serve_answer.c) --------------------------------------------------------------- */
@@ -128,7 +131,7 @@ void serve_reply_error(struct http_request *r, const char *fmt, ...)
  * message goes to the log, not to the client). */
 void serve_reply_err(struct http_request *r, const struct err *err);
 
-/* limit (1..1000, default 100) and cursor of a list's query; -1 after 422. */
+/* limit (from 1, default 100; of more than 1000 it is 1000) and cursor of a list's query; -1 after 422. */
 #define SERVE_PAGE_DEFAULT 100
 #define SERVE_PAGE_MAX 1000
 struct serve_page {
@@ -189,6 +192,8 @@ int serve_once_begin_digest(struct serve *serve, struct http_request *r, struct 
 const char *serve_once_id(struct serve_once *once, size_t i);
 /* Whether an id that is known (DRAFT_DUPLICATE) was taken by an earlier try of this very request. */
 bool serve_once_queued(struct serve_once *once, const char *id);
+/* Whether this request was begun before, by one that died before there was an answer. */
+bool serve_once_is_again(const struct serve_once *once);
 /* To be called before the work is done for good.  From then on a repeated request is known for one, also
  * when there is never an answer. */
 int serve_once_keep(struct serve_once *once, struct err *err);
@@ -208,11 +213,10 @@ int serve_start_run(struct serve *serve, const char *const *args, struct err *er
 
 extern const struct http_route serve_routes[];
 
-http_handler serve_health, serve_status, serve_metrics, serve_openapi, serve_swagger, serve_redoc,
-    serve_asset;
+http_handler serve_health, serve_metrics, serve_openapi, serve_swagger, serve_redoc, serve_asset;
 http_handler serve_add_messages, serve_send_message, serve_run_now, serve_suspend, serve_activate,
     serve_delete_messages, serve_cleanup_messages;
-http_handler serve_list_messages, serve_show_message, serve_pending, serve_deferred;
+http_handler serve_list_messages, serve_show_message, serve_pending, serve_deferred, serve_events;
 http_handler serve_rules_list, serve_rules_create, serve_rules_change, serve_rules_delete;
 http_handler serve_accounts_list, serve_account_put, serve_account_delete;
 http_handler serve_form, serve_form_begin, serve_form_end, serve_form_status;

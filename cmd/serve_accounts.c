@@ -72,9 +72,29 @@ refuse_member(struct http_request *r, const char *id, const struct err *err)
 	serve_faults_reply(r, &faults);
 }
 
+/* use_tls of the grown form is STARTTLS, but for port 465; its client always sends it. */
+static void
+mean_starttls(const struct json *body, struct account_settings *list)
+{
+	bool tls = false;
+	int64_t port = 0;
+
+	json_to_bool(json_get(body, "use_tls"), &tls);
+	json_to_int(json_get(body, "port"), &port);
+	if (!tls || port == 465 || account_settings_have(list, "starttls"))
+		return;
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(list->v[i].path, "use_tls") == 0) {
+			free(list->v[i].path);
+			free(list->v[i].value);
+			list->v[i].path = xstrdup("starttls");
+			list->v[i].value = xstrdup("\"required\"");
+		}
+}
+
 /* True where it is done. */
 static bool
-put(struct http_request *r, struct serve *serve, const struct json *body)
+put(struct http_request *r, struct serve *serve, const struct json *body, bool grown)
 {
 	AUTO(account_settings_release) struct account_settings list = { 0 };
 	const char *id = json_string(json_get(body, "id"));
@@ -90,6 +110,8 @@ put(struct http_request *r, struct serve *serve, const struct json *body)
 		refuse_member(r, id, &err);
 		return false;
 	}
+	if (grown)
+		mean_starttls(body, &list);
 	spool = serve_spool_get(serve, r);
 	if (spool == NULL)
 		return false;
@@ -116,7 +138,7 @@ serve_account_put(struct http_request *r, void *arg)
 {
 	AUTO_JSON struct json *body = serve_body(r, false);
 
-	if (body != NULL && put(r, arg, body))
+	if (body != NULL && put(r, arg, body, false))
 		serve_reply_ok(r);
 }
 
@@ -356,7 +378,7 @@ serve_grown_account_put(struct http_request *r, void *arg)
 {
 	AUTO_JSON struct json *body = serve_body(r, false);
 
-	if (body != NULL && put(r, arg, body))
+	if (body != NULL && put(r, arg, body, true))
 		reply_account(r, arg, json_string(json_get(body, "id")),
 		    json_string(json_get(body, "tenant_id")));
 }

@@ -1,10 +1,10 @@
-/* POST /commands/add-messages. */
+/* POST /commands/add-messages, and the grown form's /messages/add_batch and /messages/add. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "cmd/add_path.h"
-#include "cmd/serve.h"
+#include "cmd/serve_grown.h"
 
 #define MESSAGES "body.messages"
 
@@ -15,14 +15,22 @@ struct item {
 	bool composed; /* it is in the batch, in the order of the request */
 };
 
+/* How a request lists its messages, and what becomes of one that is none. */
+enum adding_form {
+	FORM_STRICT, /* "messages": one that is at fault in its form refuses them all */
+	FORM_EACH,   /* "messages": one is rejected by itself, and need have no body */
+	FORM_ONE,    /* the request is the message */
+};
+
 struct adding {
+	enum adding_form form;
 	struct serve *serve;
 	struct http_request *r;
 	const struct serve_config *config;
 	struct spool *spool;
 	struct serve_once *once;
 	struct serve_batch *batch;
-	const struct json *messages; /* while the body is there */
+	const struct json *messages; /* while the body is there; FORM_ONE: the body itself */
 	size_t n;		     /* of messages */
 	int default_priority;	     /* -1: none */
 	char source[200];
@@ -65,15 +73,24 @@ open_path(void *arg, const char *path, struct err *err)
 }
 
 static void
+put_path(const struct adding *a, size_t i, char *ret, size_t size)
+{
+	if (a->form == FORM_ONE)
+		snprintf(ret, size, "body");
+	else
+		snprintf(ret, size, MESSAGES "[%zu]", i);
+}
+
+static void
 take_faults(struct adding *a, size_t i, const char *id, const struct mail_faults *faults)
 {
 	char path[64];
 	struct err err = ERR_INIT;
 	bool schema = false;
 
-	snprintf(path, sizeof path, MESSAGES "[%zu]", i);
-	for (size_t k = 0; k < faults->count; k++) {
-		if (!serve_fault_is_of_schema(&faults->at[k]))
+	put_path(a, i, path, sizeof path);
+	for (size_t k = 0; k < faults->count && a->form != FORM_EACH; k++) {
+		if (a->form == FORM_STRICT && !serve_fault_is_of_schema(&faults->at[k]))
 			continue;
 		serve_fault_mail(&a->faults, path, &faults->at[k]);
 		schema = true;
@@ -107,20 +124,25 @@ compose(struct adding *a, size_t i, struct mail_message *message, struct mail_de
 static int
 take_message(struct adding *a, size_t i, struct err *err)
 {
-	const struct json *object = json_at(a->messages, i);
+	const struct json *object = a->form == FORM_ONE ? a->messages : json_at(a->messages, i);
 	AUTO_MESSAGE struct mail_message message = MAIL_MESSAGE_INIT;
 	AUTO_DELIVERY struct mail_delivery delivery = MAIL_DELIVERY_INIT;
 	AUTO_FAULTS struct mail_faults faults = MAIL_FAULTS_INIT;
 	struct mail_json_options options = {
 		.now = clock_now(),
 		.attachment_max = (size_t)a->config->settings.attachments.max_size,
+		.no_body = a->form == FORM_EACH,
 		.open_path = open_path,
 		.arg = a,
 	};
 	char path[64];
 
+	if (json_kind(object) != JSON_OBJECT && a->form == FORM_EACH) {
+		reject(a, i, NULL, "value is not a valid dict");
+		return 0;
+	}
 	if (json_kind(object) != JSON_OBJECT) {
-		snprintf(path, sizeof path, MESSAGES "[%zu]", i);
+		put_path(a, i, path, sizeof path);
 		serve_fault(&a->faults, path, NULL, "type_error.dict", "value is not a valid dict");
 		return 0;
 	}
@@ -162,6 +184,18 @@ read_body(struct adding *a, const struct json *body)
 	else
 		a->messages = messages;
 	a->n = json_length(a->messages);
+}
+
+static void
+read_request(struct adding *a, const struct json *body)
+{
+	a->default_priority = -1;
+	if (a->form == FORM_ONE) {
+		a->messages = body;
+		a->n = 1;
+	} else {
+		read_body(a, body);
+	}
 	a->items = xcalloc(a->n + 1, sizeof *a->items);
 }
 
@@ -233,12 +267,33 @@ put_ids(struct json_writer *w, const struct adding *a)
 	json_end_array(w);
 }
 
+/* The grown form's answer to one: its id, twice, as here an id is unique. */
+static void
+reply_one(struct adding *a, bool queued)
+{
+	const char *id = serve_batch_id(a->batch, 0);
+	struct serve_answer answer;
+
+	if (!queued) {
+		http_reply_detail(a->r, 409, "duplicate id");
+		return;
+	}
+	serve_answer_begin(&answer, true);
+	json_member_str(&answer.w, "id", id);
+	json_member_str(&answer.w, "pk", id);
+	serve_once_reply(&a->once, a->r, 200, &answer);
+}
+
 static void
 reply(struct adding *a)
 {
 	struct serve_answer answer;
 	size_t queued = settle(a);
 
+	if (a->form == FORM_ONE) {
+		reply_one(a, queued > 0);
+		return;
+	}
 	serve_answer_begin(&answer, true);
 	json_member_int(&answer.w, "queued", (int64_t)queued);
 	put_rejected(&answer.w, a);
@@ -268,7 +323,7 @@ prepare(struct adding *a, const struct json *body)
 {
 	struct err err = ERR_INIT;
 
-	read_body(a, body);
+	read_request(a, body);
 	if (a->faults.count == 0 && http_header(a->r, SERVE_ONCE_HEADER) != NULL) {
 		a->spool = serve_spool_get(a->serve, a->r);
 		if (a->spool == NULL || serve_once_begin(a->serve, a->r, a->spool, &a->once) != 0)
@@ -282,6 +337,11 @@ prepare(struct adding *a, const struct json *body)
 		}
 	}
 	a->messages = NULL;
+	if (a->form == FORM_ONE && a->items[0].reason != NULL) {
+		err_set(&err, EX_DATAERR, "%s", a->items[0].reason);
+		serve_reply_err(a->r, &err);
+		return -1;
+	}
 	return a->faults.count > 0 && serve_faults_reply(a->r, &a->faults) ? -1 : 0;
 }
 
@@ -304,7 +364,7 @@ commit(struct adding *a)
 }
 
 static void
-take_request(struct serve *serve, struct http_request *r)
+take_request(struct serve *serve, struct http_request *r, enum adding_form form)
 {
 	struct json *body = serve_body(r, false);
 	struct adding *a;
@@ -313,6 +373,7 @@ take_request(struct serve *serve, struct http_request *r)
 	if (body == NULL)
 		return;
 	a = xcalloc(1, sizeof *a);
+	a->form = form;
 	a->serve = serve;
 	a->r = r;
 	a->config = serve_config_get(a->serve);
@@ -326,15 +387,45 @@ take_request(struct serve *serve, struct http_request *r)
 		commit(a);
 }
 
+/* What has to wait for a disk: an answer that may be stored, files that are read and typed. */
+static bool
+may_wait(const struct http_request *r)
+{
+	static const char attachments[] = "\"attachments\"";
+	struct view body = http_body(r);
+
+	return http_header(r, SERVE_ONCE_HEADER) != NULL ||
+	    memmem(body.s, body.len, attachments, strlen(attachments)) != NULL;
+}
+
+static void
+add(struct serve *serve, struct http_request *r, enum adding_form form)
+{
+	bool heavy = http_body(r).len > SERVE_HEAVY;
+
+	if (may_wait(r) && http_needs_worker(r))
+		return;
+	if (heavy && !serve_heavy_begin(serve, r))
+		return;
+	take_request(serve, r, form);
+	if (heavy)
+		serve_heavy_end(serve);
+}
+
 void
 serve_add_messages(struct http_request *r, void *arg)
 {
-	struct serve *serve = arg;
-	bool heavy = http_body(r).len > SERVE_HEAVY;
+	add(arg, r, FORM_STRICT);
+}
 
-	if (heavy && !serve_heavy_begin(serve, r))
-		return;
-	take_request(serve, r);
-	if (heavy)
-		serve_heavy_end(serve);
+void
+serve_grown_add_batch(struct http_request *r, void *arg)
+{
+	add(arg, r, FORM_EACH);
+}
+
+void
+serve_grown_add(struct http_request *r, void *arg)
+{
+	add(arg, r, FORM_ONE);
 }

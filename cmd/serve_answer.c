@@ -287,16 +287,17 @@ serve_page_of(struct http_request *r, struct serve_page *ret)
 	const char *limit = http_query(r, "limit");
 	uint64_t n = SERVE_PAGE_DEFAULT;
 
-	if (limit != NULL && num_u64(limit, 1, SERVE_PAGE_MAX, &n) < 0) {
+	if (limit != NULL && num_u64(limit, 1, INT64_MAX, &n) < 0) {
 		struct serve_faults faults;
 
 		serve_faults_init(&faults);
 		serve_fault(&faults, "query", "limit", "value_error.number",
-		    "expected a whole number from 1 to %d", SERVE_PAGE_MAX);
+		    "expected a whole number from 1 on");
 		serve_faults_reply(r, &faults);
 		return -1;
 	}
-	ret->limit = (int64_t)n;
+	/* Clients of the first service ask for what they like, and were given all. */
+	ret->limit = n < SERVE_PAGE_MAX ? (int64_t)n : SERVE_PAGE_MAX;
 	ret->cursor = http_query(r, "cursor");
 	if (ret->cursor != NULL && *ret->cursor == '\0')
 		ret->cursor = NULL;

@@ -2,13 +2,17 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/auto.h"
 #include "base/digest.h"
 #include "base/fs.h"
 #include "base/num.h"
+#include "cmd/serve_captured.h"
+#include "cmd/serve_host.h"
 #include "cmd/serve_state.h"
+#include "mail/mime.h"
 
 #define TOKEN_MAX 1024 /* bytes: that of a setting */
 
@@ -169,25 +173,63 @@ find(const struct serve_tokens *tokens, const char *given)
 	return found;
 }
 
+/* A browser cannot be told to send a field of ours.  So on pages for people the token may also come as the
+ * password of Basic (RFC 7617), which browsers ask for; nowhere else, as they also send it along with what
+ * pages of other sites make them ask. */
+static bool
+is_for_people(const struct http_request *r)
+{
+	const struct serve_route_info *info = http_request_route(r)->info;
+
+	return info->pages;
+}
+
 static int
 refuse(struct http_request *r)
 {
 	/* RFC 9110 section 11.6.1 asks for a challenge. */
-	http_set_header(r, "WWW-Authenticate", "ApiKey header=\"X-API-Token\"");
+	http_set_header(r, "WWW-Authenticate",
+	    is_for_people(r) && captured_for_people(r) ?
+		"Basic realm=\"mailq: any name, and an API token as the password\", "
+		"charset=\"UTF-8\"" :
+		"ApiKey header=\"X-API-Token\"");
 	http_reply_detail(r, 401, "Invalid or missing API token");
 	return -1;
+}
+
+/* The password of Authorization, decoded into ret; NULL where there is none. */
+static const char *
+basic_password(const struct http_request *r, struct buf *ret)
+{
+	const char *field = http_header(r, "Authorization");
+	const char *colon;
+	size_t at;
+
+	if (field == NULL || http_header_count(r, "Authorization") != 1 ||
+	    strncasecmp(field, "Basic ", 6) != 0)
+		return NULL;
+	field += 6 + strspn(field + 6, " ");
+	if (mail_base64_decode(ret, field, strlen(field), &at) < 0 ||
+	    memchr(ret->s, '\0', ret->len) != NULL)
+		return NULL;
+	colon = strchr(ret->s, ':');
+	return colon != NULL ? colon + 1 : NULL;
 }
 
 static int
 check_token(struct http_request *r, const struct serve_tokens *tokens, enum serve_scope scope)
 {
+	AUTO_BUF struct buf basic = BUF_INIT(4 * TOKEN_MAX);
 	const char *given = http_header(r, "X-API-Token");
 	const struct token *t;
 	char text[200];
 
-	if (given == NULL || http_header_count(r, "X-API-Token") != 1)
+	if (given == NULL && is_for_people(r))
+		given = basic_password(r, &basic);
+	if (given == NULL || http_header_count(r, "X-API-Token") > 1)
 		return refuse(r);
 	t = find(tokens, given);
+	explicit_bzero(basic.s, basic.cap);
 	if (t == NULL)
 		return refuse(r);
 	http_set_user(r, t->name);
@@ -196,6 +238,15 @@ check_token(struct http_request *r, const struct serve_tokens *tokens, enum serv
 	snprintf(text, sizeof text, "The token \"%s\" lacks the scope \"%s\"", t->name,
 	    scope_words[scope]);
 	http_reply_detail(r, 403, text);
+	return -1;
+}
+
+static int
+refuse_host(struct http_request *r)
+{
+	http_reply_detail(r, 403,
+	    "This server is not asked for by this name: use an address, localhost or the machine's "
+	    "name; others are named in server.hosts");
 	return -1;
 }
 
@@ -219,6 +270,9 @@ serve_admit(struct http_request *r, const struct http_route *route, void *arg)
 	tokens = serve_config_tokens(config);
 	if (!serve_tokens_none(tokens))
 		result = check_token(r, tokens, info->scope);
+	else if (strcmp(http_address(r), "unix") != 0 &&
+	    !serve_host_is_ours(&config->settings, &serve->options->listen, http_header(r, "Host")))
+		result = refuse_host(r);
 	serve_config_put(serve, config);
 	return result;
 }

@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "cmd/serve_messages.h"
-#include "spool/act.h"
 #include "spool/count.h"
 
 /* It has several tenants, and names one in each row; here there is one, of the name that is asked for. */
@@ -172,26 +171,40 @@ serve_grown_delete(struct http_request *r, void *arg)
 {
 	AUTO_JSON struct json *body = serve_body(r, false);
 	const char *id = json_string(json_get(body, "message_pk"));
-	AUTO(act_result_release) struct act_result result = { 0 };
-	struct walk_filter filter = { .state = STATE_NONE, .ids = &id, .id_count = 1 };
 	struct err err = ERR_INIT;
 	struct spool *spool;
 	char by[200];
-	bool known;
-	int done = 0;
+	int done;
 
 	if (body == NULL || !has_text(r, "body", "message_pk", id) ||
 	    (spool = serve_spool_get(arg, r)) == NULL)
 		return;
 	serve_by(r, by, sizeof by);
-	serve_id_since(spool, id, &known);
-	if (known)
-		done = act(spool, ACT_DELETE, by, &filter, &result, &err);
+	done = serve_delete_message(spool, id, by, &err);
 	serve_spool_put(arg, spool);
 	if (done < 0)
 		serve_reply_err(r, &err);
 	else
-		http_reply_text(r, 200, "application/json", result.done > 0 ? "true" : "false");
+		http_reply_text(r, 200, "application/json", done > 0 ? "true" : "false");
+}
+
+int
+serve_count_active(struct spool *spool, const char *batch, uint64_t *ret, struct err *err)
+{
+	bool all = batch == NULL || *batch == '\0';
+	struct counts counts = { 0 };
+	uint64_t n = 0;
+
+	if (count_messages(spool, &counts, err) < 0)
+		return -1;
+	for (size_t i = 0; i < counts.lane_count; i++)
+		for (int state = 0; state <= STATE_COUNT; state++)
+			if (state != STATE_FAILED &&
+			    (all || strcmp(batch, counts.lanes[i].lane.batch) == 0))
+				n += counts.lanes[i].messages[state];
+	counts_release(&counts);
+	*ret = n;
+	return 0;
 }
 
 /* GET /messages/count_active, and /messages/count_pending_for_tenant?batch_code=: a number. */
@@ -201,26 +214,18 @@ serve_grown_count(struct http_request *r, void *arg)
 	const char *batch = http_query(r, "batch_code");
 	struct spool *spool = serve_spool_get(arg, r);
 	struct serve_answer answer;
-	struct counts counts = { 0 };
 	struct err err = ERR_INIT;
-	uint64_t n = 0;
+	uint64_t n;
 	int result;
 
 	if (spool == NULL)
 		return;
-	result = count_messages(spool, &counts, &err);
+	result = serve_count_active(spool, batch, &n, &err);
 	serve_spool_put(arg, spool);
 	if (result < 0) {
 		serve_reply_err(r, &err);
 		return;
 	}
-	for (size_t i = 0; i < counts.lane_count; i++)
-		for (int state = 0; state <= STATE_COUNT; state++)
-			if (state != STATE_FAILED &&
-			    (batch == NULL || *batch == '\0' ||
-				strcmp(batch, counts.lanes[i].lane.batch) == 0))
-				n += counts.lanes[i].messages[state];
-	counts_release(&counts);
 	begin_value(&answer);
 	json_put_int(&answer.w, (int64_t)n);
 	reply_value(r, &answer);

@@ -2,10 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/num.h"
 #include "cmd/serve_messages.h"
 
-#define SKIP_MAX 10000 /* rows of one instant that a cursor can lie behind */
+#define SKIP_MAX 10000	 /* rows of one instant that a cursor can lie behind */
+#define FILL_USEC 200000 /* how long a page that is not full is looked on for */
 
 const enum state serve_states_all[] = { STATE_WAITING, STATE_CLAIMED, STATE_DEFERRED, STATE_HELD,
 	STATE_UNCERTAIN, STATE_FAILED, STATE_SENT, STATE_NONE };
@@ -219,18 +221,22 @@ read_sent(struct paging *paging, const struct serve_cursor *from)
 	struct serve_rows *rows = paging->rows;
 	size_t first = rows->n;
 	struct serve_cursor *last = &paging->last;
-	int64_t at = from != NULL ? from->at : 0;
+	int64_t at = from != NULL ? from->at : 0, before = at;
 	size_t skip = from != NULL ? from->skip : 0;
-	int64_t before;
+	int64_t patience = clock_monotonic() + FILL_USEC;
 
 	if (rows->n == paging->limit) {
 		*last = (struct serve_cursor){ .state = STATE_SENT };
 		paging->more = true;
 		return 0;
 	}
-	if (serve_rows_sent(paging->spool, paging->list->account, paging->list->batch, at, skip,
-		paging->limit - first + 1, rows, &before, paging->err) < 0)
-		return -1;
+	/* One look may find few where only some are wanted: so there are more, for a while. */
+	do {
+		if (serve_rows_sent(paging->spool, paging->list->account, paging->list->batch,
+			before, before == at ? skip : 0, paging->limit - rows->n + 1, rows, &before,
+			paging->err) < 0)
+			return -1;
+	} while (before > 0 && rows->n <= paging->limit && clock_monotonic() < patience);
 	paging->more = rows->n > paging->limit || before > 0;
 	if (rows->n <= paging->limit) {
 		*last = (struct serve_cursor){ .state = STATE_SENT, .at = before };
@@ -295,7 +301,9 @@ serve_list_read(struct http_request *r, struct spool *spool, const struct serve_
 	if (serve_faults_reply(r, &faults))
 		return -1;
 	if (read_page(&paging, &cursor) < 0 ||
-	    (list->outcomes && serve_rows_outcomes(spool, rows, &err) < 0)) {
+	    (list->outcomes &&
+		(serve_rows_outcomes(spool, rows, &err) < 0 ||
+		    serve_rows_reported(spool, rows, &err) < 0))) {
 		serve_reply_err(r, &err);
 		return -1;
 	}

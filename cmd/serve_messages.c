@@ -144,15 +144,25 @@ serve_deferred(struct http_request *r, void *arg)
 
 struct last {
 	struct json *line; /* the last that says what was sent; NULL: there is none */
-	enum event event;  /* of the last line of all */
+	enum event event;  /* of the last line that changed its state */
+	int64_t reported;  /* when the application had heard of that; 0: it has not */
 };
 
 static int
 take_last(const char *text, size_t len, const struct json *line, void *arg)
 {
 	struct last *last = arg;
+	enum event event = serve_line_event(line);
 
-	last->event = serve_line_event(line);
+	if (event == EVENT_REPORTED) {
+		if (last->reported == 0)
+			last->reported = status_instant(json_get(line, "t"));
+		return 0;
+	}
+	if (event == EVENT_BOUNCED)
+		return 0;
+	last->event = event;
+	last->reported = 0;
 	if (last->event >= EVENT_SENT && json_get(line, "created") != NULL) {
 		json_free(last->line);
 		last->line = json_parse(text, len, 1, NULL);
@@ -232,6 +242,8 @@ serve_find_message(struct spool *spool, const struct settings *settings, const c
 			serve_row_note(&rows->v[0], last.line);
 		found = explain(spool, settings, &rows->v[0], ret_why, err) < 0 ? -1 : 1;
 	}
+	if (found == 1)
+		rows->v[0].reported_at = last.reported;
 	json_free(last.line);
 	return found;
 }
@@ -279,7 +291,8 @@ put_line(const char *text, size_t len, const struct json *line, void *arg)
 
 	(void)text;
 	(void)len;
-	if (json_string(json_get(line, "id")) == NULL)
+	/* One that is about many names no id. */
+	if (json_string(json_get(line, "id")) == NULL && serve_line_event(line) != EVENT_REPORTED)
 		return 0;
 	json_begin_object(w);
 	json_member_str(w, "ts", json_string(json_get(line, "t")));
@@ -291,6 +304,8 @@ put_line(const char *text, size_t len, const struct json *line, void *arg)
 	put_text(w, line, "enhanced");
 	put_text(w, line, "reply");
 	put_text(w, line, "class");
+	put_text(w, line, "recipient");
+	put_text(w, line, "reporter");
 	put_text(w, line, "reason");
 	serve_put_instant(w, "deferred_until", status_instant(json_get(line, "due")));
 	if (json_length(json_get(line, "recipients")) > 0)

@@ -26,6 +26,14 @@ _Static_assert(ANSWER_HASH_SIZE == DIGEST_TEXT_SIZE, "a digest as text");
 
 /* ---- the key ------------------------------------------------------------------------------------- */
 
+/* A GET is asked again with what is the same and what is not, as its parameters are no part of a body; and
+ * whatever one does here is the same when it is done twice. */
+static bool
+has_key(const struct http_request *r)
+{
+	return http_header(r, SERVE_ONCE_HEADER) != NULL && strcmp(http_method(r), "GET") != 0;
+}
+
 /* NULL after a reply. */
 static const char *
 get_key(struct http_request *r)
@@ -97,7 +105,7 @@ serve_once_begin_digest(struct serve *serve, struct http_request *r, struct spoo
 	const char *key;
 
 	*ret = NULL;
-	if (http_header(r, SERVE_ONCE_HEADER) == NULL)
+	if (!has_key(r))
 		return 0;
 	key = get_key(r);
 	if (key == NULL)
@@ -139,11 +147,23 @@ serve_once_begin(struct serve *serve, struct http_request *r, struct spool *spoo
 {
 	struct view body = http_body(r);
 	unsigned char digest[DIGEST_SIZE];
+	const char *name, *value;
+	struct digest *d;
 
 	*ret = NULL;
-	if (http_header(r, SERVE_ONCE_HEADER) == NULL)
+	if (!has_key(r))
 		return 0;
-	digest_sha256(body.s, body.len, digest);
+	if (http_query_at(r, 0, &value) == NULL) {
+		digest_sha256(body.s, body.len, digest);
+	} else {
+		d = digest_begin();
+		digest_add(d, body.s, body.len);
+		for (size_t i = 0; (name = http_query_at(r, i, &value)) != NULL; i++) {
+			digest_add(d, name, strlen(name) + 1);
+			digest_add(d, value, strlen(value) + 1);
+		}
+		digest_end(&d, digest);
+	}
 	return serve_once_begin_digest(serve, r, spool, digest, ret);
 }
 
@@ -178,6 +198,12 @@ serve_once_queued(struct serve_once *once, const char *id)
 		return false;
 	/* A token begins with the second in which its draft was. */
 	return strtoll(token, NULL, 10) >= answer_begun(once->answer) / USEC;
+}
+
+bool
+serve_once_is_again(const struct serve_once *once)
+{
+	return once != NULL && once->again;
 }
 
 int

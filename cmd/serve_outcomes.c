@@ -5,11 +5,14 @@
 #include "cmd/serve_rows.h"
 #include "cmd/status.h"
 #include "spool/history.h"
+#include "spool/reports.h"
 
 /* Lines of history that a page of a list may cost. */
 #define LINES_MAX 50000
 /* A message is moved this soon after its outcome was recorded, where no process died in between. */
 #define SOON (60 * USEC)
+/* An application that answers hears of an outcome this soon. */
+#define HEARD_SOON (300 * USEC)
 /* How far back is looked first, and how much farther each time when that was not enough. */
 #define BACK_FIRST USEC
 #define BACK_GROWTH 8
@@ -155,6 +158,60 @@ serve_rows_outcomes(struct spool *spool, struct serve_rows *rows, struct err *er
 	if (look_for(spool, rows, is_ended, look_at_ended, err) < 0)
 		return -1;
 	return look_for(spool, rows, is_deferred, look_at_deferred, err);
+}
+
+/* ---- of which the application has heard ------------------------------------------------------------- */
+
+static int
+take_reported(const char *text, size_t len, const struct json *line, void *arg)
+{
+	struct looking *looking = arg;
+	const struct json *ids = json_get(line, "ids");
+	int64_t t = status_instant(json_get(line, "t"));
+
+	(void)text;
+	(void)len;
+	if (serve_line_event(line) != EVENT_REPORTED)
+		return 0;
+	for (size_t i = 0; i < json_length(ids); i++) {
+		const char *id = json_string(json_at(ids, i));
+		struct serve_row **found = id == NULL ?
+		    NULL :
+		    bsearch(id, looking->rows, looking->n, sizeof *looking->rows, compare_id);
+
+		if (found != NULL && (*found)->reported_at == 0 && t >= (*found)->event_at) {
+			(*found)->reported_at = t;
+			looking->left--;
+		}
+	}
+	return looking->left == 0;
+}
+
+int
+serve_rows_reported(struct spool *spool, struct serve_rows *rows, struct err *err)
+{
+	AUTO_FREE struct serve_row **list = xcalloc(rows->n + 1, sizeof *list);
+	struct looking looking = { .rows = list };
+	struct history_filter filter = { .since = INT64_MAX, .contains = "\"reported\"" };
+	struct reports_state state;
+
+	reports_state_read(spool, &state);
+	for (size_t i = 0; i < rows->n; i++) {
+		struct serve_row *row = &rows->v[i];
+
+		if (row->event_at == 0 || row->event_at > state.told)
+			continue;
+		list[looking.n++] = row;
+		if (row->event_at < filter.since)
+			filter.since = row->event_at;
+		if (row->event_at + HEARD_SOON > filter.until)
+			filter.until = row->event_at + HEARD_SOON;
+	}
+	looking.left = looking.n;
+	if (looking.n == 0)
+		return 0;
+	qsort(list, looking.n, sizeof *list, compare_rows);
+	return history_read(spool, &filter, take_reported, &looking, err) < 0 ? -1 : 0;
 }
 
 /* ---- what was sent ------------------------------------------------------------------------------------ */
@@ -310,8 +367,9 @@ serve_rows_sent(struct spool *spool, const char *account, const char *batch, int
 
 /* ---- ids ------------------------------------------------------------------------------------------------ */
 
-int64_t
-serve_id_since(struct spool *spool, const char *id, bool *ret_known)
+/* As serve_id_since, without grace. */
+static int64_t
+came_at(struct spool *spool, const char *id, bool *ret_known)
 {
 	char encoded[ID_TEXT_MAX + 1], token[TOKEN_SIZE];
 	int64_t came;
@@ -322,14 +380,28 @@ serve_id_since(struct spool *spool, const char *id, bool *ret_known)
 	switch (id_lookup(spool, encoded, token)) {
 	case 1:
 		came = strtoll(token, NULL, 10);
-		came = came > 0 && came < INT64_MAX / USEC ? came * USEC : 0;
-		break;
+		return came > 0 && came < INT64_MAX / USEC ? came * USEC : 0;
 	case 0:
 		came = id_made_at(encoded);
 		*ret_known = came != 0; /* one of the client's own would be on record */
-		break;
+		return came;
 	default:
 		return 0;
 	}
+}
+
+int64_t
+serve_id_since(struct spool *spool, const char *id, bool *ret_known)
+{
+	int64_t came = came_at(spool, id, ret_known);
+
 	return came > ID_GRACE ? came - ID_GRACE : 0;
+}
+
+int64_t
+serve_id_came(struct spool *spool, const char *id)
+{
+	bool known;
+
+	return came_at(spool, id, &known);
 }

@@ -33,13 +33,6 @@ serve_health(struct http_request *r, void *arg)
 	http_reply_text(r, 200, "application/json", "{\"status\":\"ok\"}");
 }
 
-void
-serve_status(struct http_request *r, void *arg)
-{
-	(void)arg;
-	serve_reply_ok(r);
-}
-
 /* The numbers of this process: they begin again with each start. */
 static int
 add_own(struct serve *serve, struct buf *out)

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "cmd/serve_messages.h"
+#include "cmd/status.h"
 #include "spool/act.h"
 #include "spool/history.h"
 
@@ -15,7 +16,7 @@
 
 /* ---- delete ------------------------------------------------------------------------------------------ */
 
-/* The ids of a request, each once, those that cannot be there apart: for them nothing need be read. */
+/* The ids of a request, each once, those that cannot be there apart: for them the queue need not be read. */
 struct removal {
 	const char **ids, **unknown;
 	size_t n, unknown_n;
@@ -34,6 +35,51 @@ removal_release(struct removal *removal)
 	free(removal->unknown);
 	act_result_release(&removal->result);
 }
+
+/* ---- what was sent ----------------------------------------------------------------------------------- */
+
+/* So many ids are looked up in history before the queue is searched for them: it is the shorter way for one
+ * that was sent soon after it came, as most are, and a search costs the same for one id and for many. */
+#define LOOKED_UP 32
+#define SENT_SOON (600 * USEC)
+
+struct sent {
+	int64_t since; /* what came before is another message's of the same id */
+	bool found;
+};
+
+static int
+take_sent(const char *text, size_t len, const struct json *line, void *arg)
+{
+	struct sent *sent = arg;
+
+	(void)text;
+	(void)len;
+	sent->found = serve_line_event(line) == EVENT_SENT &&
+	    status_instant(json_get(line, "t")) >= sent->since;
+	return sent->found;
+}
+
+/* Whether history says that this id was sent within a while of its coming: then it is in no queue, however
+ * large.  Where it cannot say, the queue is searched. */
+static bool
+was_sent(struct spool *spool, const char *id)
+{
+	struct history_filter filter = { .id = id };
+	struct err err = ERR_INIT;
+	struct sent sent = { 0 };
+	bool known;
+
+	/* A minute of grace; what is sent in that was sent after the id was taken. */
+	filter.since = serve_id_since(spool, id, &known);
+	if (!known || filter.since == 0)
+		return false;
+	sent.since = serve_id_came(spool, id);
+	filter.until = sent.since + SENT_SOON;
+	return history_read(spool, &filter, take_sent, &sent, &err) >= 0 && sent.found;
+}
+
+/* ---- the ids ------------------------------------------------------------------------------------------- */
 
 static int
 compare_text(const void *a, const void *b)
@@ -60,7 +106,7 @@ take_ids(struct spool *spool, const struct json *list, struct removal *ret)
 		bool known;
 
 		serve_id_since(spool, sorted[i], &known);
-		if (known)
+		if (known && (kept > LOOKED_UP || !was_sent(spool, sorted[i])))
 			ret->ids[ret->n++] = sorted[i];
 		else
 			ret->unknown[ret->unknown_n++] = sorted[i];
@@ -157,6 +203,19 @@ serve_by(const struct http_request *r, char *ret, size_t size)
 		snprintf(ret, size, "API, %s", http_address(r));
 }
 
+int
+serve_delete_message(struct spool *spool, const char *id, const char *by, struct err *err)
+{
+	AUTO(act_result_release) struct act_result result = { 0 };
+	struct walk_filter filter = { .state = STATE_NONE, .ids = &id, .id_count = 1 };
+	bool known;
+
+	serve_id_since(spool, id, &known);
+	if (!known || was_sent(spool, id))
+		return 0;
+	return act(spool, ACT_DELETE, by, &filter, &result, err) < 0 ? -1 : result.done > 0;
+}
+
 void
 serve_delete_messages(struct http_request *r, void *arg)
 {
@@ -192,6 +251,7 @@ serve_cleanup(struct http_request *r, struct serve *serve, int64_t seconds)
 	int64_t age = seconds >= 0 ? seconds * USEC : config->settings.queue.retention;
 	/* Logs are told apart by the second: 0 means all that is over. */
 	int64_t before = clock_now() - age + (age == 0 ? USEC : 0);
+	bool told = config->settings.sync.url != NULL;
 	struct spool *spool = serve_spool_get(serve, r);
 	struct err err = ERR_INIT;
 	struct serve_answer answer;
@@ -204,7 +264,7 @@ serve_cleanup(struct http_request *r, struct serve *serve, int64_t seconds)
 		return;
 	if (serve_once_begin(serve, r, spool, &once) == 0) {
 		while (logs == RETIRE_STEP)
-			logs = history_forget(spool, before, RETIRE_STEP, &messages, &err);
+			logs = history_forget(spool, before, RETIRE_STEP, told, &messages, &err);
 		if (logs < 0) {
 			serve_reply_err(r, &err);
 		} else {
@@ -253,10 +313,15 @@ serve_grown_cleanup(struct http_request *r, void *arg)
 	uint64_t seconds = 0;
 
 	/* It is a GET that changes something: not for what a page of another site makes a browser do. */
-	if (http_is_cross_site(r))
+	if (http_is_cross_site(r)) {
 		http_reply_detail(r, 403, "Not from a page of another site");
-	else if (text != NULL && num_u64(text, 0, OLDER_MAX, &seconds) < 0)
+	} else if (http_is_head(r)) {
+		/* Who only wants to see what a GET would answer wants nothing removed. */
+		http_reply_detail(r, 405, "Method Not Allowed");
+		http_set_header(r, "Allow", "GET, OPTIONS");
+	} else if (text != NULL && num_u64(text, 0, OLDER_MAX, &seconds) < 0) {
 		refuse_age(r, "query", "type_error.integer");
-	else
+	} else {
 		serve_cleanup(r, arg, text != NULL ? (int64_t)seconds : -1);
+	}
 }

@@ -9,20 +9,33 @@
 #define ROUTE(method_, path_, handler_, scope_, max_, id_)                                         \
 	{                                                                                          \
 		.method = (method_), .path = (path_), .handle = (handler_), .max_body = (max_),    \
-		.info = &(const struct serve_route_info){ SERVE_##scope_, id_ },                   \
+		.info = &(const struct serve_route_info){ SERVE_##scope_, id_, false },            \
 	}
 #define GET(path, handler, scope, id) ROUTE("GET", path, handler, scope, 0, id)
 #define POST(path, handler, scope, max, id) ROUTE("POST", path, handler, scope, max, id)
+/* For people, too. */
+#define PAGE(path_, handler_, id_)                                                                 \
+	{                                                                                          \
+		.method = "GET", .path = (path_), .handle = (handler_),                            \
+		.info = &(const struct serve_route_info){ SERVE_READ, id_, true },                 \
+	}
+/* Messages: a few are composed in the polling thread, and others make them durable. */
+#define ADD(path_, handler_, id_)                                                                  \
+	{                                                                                          \
+		.method = "POST", .path = (path_), .handle = (handler_), .max_body = LARGE,        \
+		.quick = true, .quick_body = 16 * 1024,                                            \
+		.info = &(const struct serve_route_info){ SERVE_SEND, id_, false },                \
+	}
 /* A form, read as it comes. */
 #define FORM(path_, id_)                                                                           \
 	{                                                                                          \
 		.method = "POST", .path = (path_), .handle = serve_form, .max_body = LARGE,        \
 		.begin = serve_form_begin, .piece = serve_form_piece, .end = serve_form_end,       \
-		.info = &(const struct serve_route_info){ SERVE_SEND, id_ },                       \
+		.info = &(const struct serve_route_info){ SERVE_SEND, id_, false },                \
 	}
 
-const struct http_route serve_routes[] = {
-	POST("/commands/add-messages", serve_add_messages, SEND, LARGE, "addMessages"),
+const struct http_route serve_routes[] = { ADD("/commands/add-messages", serve_add_messages,
+					       "addMessages"),
 
 	POST("/commands/send-message", serve_send_message, SEND, LARGE, "sendMessage"),
 	POST("/commands/run-now", serve_run_now, SEND, SMALL, "runNow"),
@@ -31,6 +44,7 @@ const struct http_route serve_routes[] = {
 	GET("/messages", serve_list_messages, READ, "listMessages"),
 	GET("/pending", serve_pending, READ, "pending"),
 	GET("/deferred", serve_deferred, READ, "deferred"),
+	GET("/events", serve_events, READ, "events"),
 	POST("/commands/suspend", serve_suspend, ADMIN, SMALL, "suspend"),
 	POST("/commands/activate", serve_activate, ADMIN, SMALL, "activate"),
 	POST("/commands/rules", serve_rules_create, ADMIN, SMALL, "createRule"),
@@ -42,7 +56,8 @@ const struct http_route serve_routes[] = {
 	ROUTE("DELETE", "/account/{id}", serve_account_delete, ADMIN, SMALL, "deleteAccount"),
 
 	/* The first service's grown form. */
-	POST("/messages/add_batch", serve_add_messages, SEND, LARGE, "grownAddBatch"),
+	ADD("/messages/add", serve_grown_add, "grownAdd"),
+	ADD("/messages/add_batch", serve_grown_add_batch, "grownAddBatch"),
 	POST("/messages/delete_batch", serve_delete_messages, ADMIN, MIDDLE, "grownDeleteBatch"),
 	POST("/messages/delete", serve_grown_delete, ADMIN, SMALL, "grownDelete"),
 	GET("/messages/list", serve_grown_messages, READ, "grownMessages"),
@@ -58,13 +73,17 @@ const struct http_route serve_routes[] = {
 	POST("/instance/suspend", serve_suspend, ADMIN, SMALL, "grownSuspend"),
 	POST("/instance/activate", serve_activate, ADMIN, SMALL, "grownActivate"),
 	GET("/instance/status", serve_instance_status, READ, "grownStatus"),
+	POST("/tenants/suspend_batch", serve_suspend, ADMIN, SMALL, "grownSuspendBatch"),
+	POST("/tenants/activate_batch", serve_activate, ADMIN, SMALL, "grownActivateBatch"),
+	GET("/tenants/get_suspended_batches", serve_grown_suspended, READ, "grownSuspended"),
+	GET("/tenants/list", serve_grown_tenant_list, READ, "grownTenantList"),
+	GET("/tenants", serve_grown_tenants, READ, "grownTenants"),
 
 	/* Behind the names above: an id is what is none of them. */
 	GET("/messages/{id}", serve_show_message, READ, "showMessage"),
 
 	/* The second service. */
-	FORM("/api/v1/send_email/", "sendEmail"),
-	FORM("/api/v1/send_email", "sendEmailBare"),
+	FORM("/api/v1/send_email/", "sendEmail"), FORM("/api/v1/send_email", "sendEmailBare"),
 	GET("/api/v1/send_email/status", serve_form_status, READ, "emailStatus"),
 
 	/* About this server; the documentation under both services' names. */
@@ -72,8 +91,8 @@ const struct http_route serve_routes[] = {
 	    .path = "/health",
 	    .handle = serve_health,
 	    .quick = true,
-	    .info = &(const struct serve_route_info){ SERVE_OPEN, "health" } },
-	GET("/status", serve_status, READ, "status"),
+	    .info = &(const struct serve_route_info){ SERVE_OPEN, "health", false } },
+	GET("/status", serve_instance_status, READ, "status"),
 	GET("/metrics", serve_metrics, READ, "metrics"),
 	GET("/openapi.json", serve_openapi, OPEN, "openapi"),
 	GET("/api/openapi.json", serve_openapi, OPEN, "apiOpenapi"),
@@ -83,10 +102,9 @@ const struct http_route serve_routes[] = {
 	GET("/assets/{name}", serve_asset, OPEN, "asset"),
 
 	/* What the capture transport has caught. */
-	GET("/captured", serve_captured_list, READ, "listCaptured"),
-	GET("/captured/{id}", serve_captured_show, READ, "showCaptured"),
-	GET("/captured/{id}/html", serve_captured_html, READ, "capturedHtml"),
-	GET("/captured/{id}/parts/{part}", serve_captured_part, READ, "capturedPart"),
+	PAGE("/captured", serve_captured_list, "listCaptured"),
+	PAGE("/captured/{id}", serve_captured_show, "showCaptured"),
+	PAGE("/captured/{id}/html", serve_captured_html, "capturedHtml"),
+	PAGE("/captured/{id}/parts/{part}", serve_captured_part, "capturedPart"),
 
-	HTTP_ROUTES_END
-};
+	HTTP_ROUTES_END };

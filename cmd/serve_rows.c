@@ -262,6 +262,7 @@ serve_row_put(const struct serve_row *row, struct json_writer *w)
 	if (row->state == STATE_FAILED)
 		put_seconds(w, "error_ts", failed);
 	json_member_str(w, "error", row->error);
+	put_seconds(w, "reported_ts", row->reported_at);
 	serve_put_instant(w, "created_at", row->created);
 	serve_put_instant(w, "updated_at", row->event_at);
 	serve_put_instant(w, "expires_at", row->expires);

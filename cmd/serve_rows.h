@@ -29,6 +29,7 @@ struct serve_row {
 	int64_t event_at;
 	char *account, *server; /* that were used */
 	char *error;
+	int64_t reported_at; /* when the application had heard of that; 0: not known */
 };
 
 struct serve_rows {
@@ -65,6 +66,8 @@ void serve_put_instant(struct json_writer *w, const char *key, int64_t instant);
  * at history: for a page of a list.
  */
 int serve_rows_outcomes(struct spool *spool, struct serve_rows *rows, struct err *err);
+/* Notes when the application had heard what became of each row last, if it was soon. */
+int serve_rows_reported(struct spool *spool, struct serve_rows *rows, struct err *err);
 /*
  * Adds rows of messages that were sent, the latest first, until there are limit of them.  at: go on behind
  * this instant, of which skip rows were shown already; 0: from now on.  account and batch may be NULL.  Where
@@ -75,5 +78,7 @@ int serve_rows_sent(struct spool *spool, const char *account, const char *batch,
 /* When an id came, about: an instant before which history says nothing of it; 0: not known.  *ret_known is
  * false where no message of this id can be there. */
 int64_t serve_id_since(struct spool *spool, const char *id, bool *ret_known);
+/* The second in which it was taken, without grace; 0: not known. */
+int64_t serve_id_came(struct spool *spool, const char *id);
 
 #endif

@@ -7,22 +7,23 @@
 #include "spool/lock.h"
 #include "spool/schedule.h"
 
-/* What is done to the rules: 1, they are to be written; 0, they are not; -1 after a reply. */
-typedef int change_fn(struct http_request *r, struct rules *rules, const struct json *body);
+/* What is done to the rules: 1, they are to be written; 0, they are not; -1 after a reply.  once is NULL, or
+ * of a request that may have been done before, by one that died before it had an answer. */
+typedef int change_fn(struct http_request *r, struct rules *rules, const struct json *body,
+    struct serve_once *once);
 
 static int
 read_rules(const struct spool *spool, struct rules *ret, struct err *err)
 {
 	AUTO_BUF struct buf text = BUF_INIT(RULES_FILE_MAX);
+	int result = rules_file_read(spool, &text, err);
 
-	if (rules_file_read(spool, &text, err) < 0)
-		return -1;
-	if (rules_parse(text.s, text.len, ret, err) < 0) {
-		/* It is the spool that is damaged, and not the request. */
+	if (result == 0 && rules_parse(text.s, text.len, ret, err) < 0)
+		result = err_prefix(err, "spool %s: rules", spool->path);
+	/* It is the spool that is damaged, and not the request. */
+	if (result < 0 && err->code == EX_DATAERR)
 		err->code = EX_IOERR;
-		return err_prefix(err, "spool %s: rules", spool->path);
-	}
-	return 0;
+	return result < 0 ? -1 : 0;
 }
 
 static int
@@ -63,10 +64,11 @@ change_rules(struct http_request *r, struct spool *spool, const struct json *bod
 	if (lock < 0 || read_rules(spool, &rules, &err) < 0)
 		serve_reply_err(r, &err);
 	else
-		changed = change(r, &rules, body);
+		changed = change(r, &rules, body, *once);
 	if (changed < 0)
 		return;
-	if (changed > 0 && write_rules(spool, &rules, &err) < 0) {
+	if (changed > 0 &&
+	    (serve_once_keep(*once, &err) < 0 || write_rules(spool, &rules, &err) < 0)) {
 		serve_reply_err(r, &err);
 		return;
 	}
@@ -108,14 +110,19 @@ find(struct http_request *r, struct rules *rules)
 }
 
 static int
-create(struct http_request *r, struct rules *rules, const struct json *body)
+create(struct http_request *r, struct rules *rules, const struct json *body,
+    struct serve_once *once)
 {
 	AUTO(rule_release) struct rule rule;
+	const char *known_by = serve_once_id(once, 0);
 	struct err err = ERR_INIT;
 
 	rule_init(&rule);
 	if (rule_take(&rule, body, &err) < 0)
 		return refuse_field(r, &err);
+	if (known_by != NULL && rules_find_once(rules, known_by) != NULL)
+		return 0;
+	rule.once = known_by != NULL ? xstrdup(known_by) : NULL;
 	if (rules_add(rules, &rule) != NULL)
 		return 1;
 	serve_reply_error(r, "there are %d rules already", RULES_MAX);
@@ -123,11 +130,13 @@ create(struct http_request *r, struct rules *rules, const struct json *body)
 }
 
 static int
-change(struct http_request *r, struct rules *rules, const struct json *body)
+change(struct http_request *r, struct rules *rules, const struct json *body,
+    struct serve_once *once)
 {
 	struct rule *rule = find(r, rules);
 	struct err err = ERR_INIT;
 
+	(void)once;
 	if (rule == NULL)
 		return -1;
 	if (rule_take(rule, body, &err) < 0)
@@ -137,11 +146,19 @@ change(struct http_request *r, struct rules *rules, const struct json *body)
 }
 
 static int
-delete_rule(struct http_request *r, struct rules *rules, const struct json *body)
+delete_rule(struct http_request *r, struct rules *rules, const struct json *body,
+    struct serve_once *once)
 {
-	struct rule *rule = find(r, rules);
+	struct rule *rule;
+	uint64_t id;
 
 	(void)body;
+	/* Of an id that was given, which is never given again: the first try has deleted it. */
+	if (serve_once_is_again(once) &&
+	    num_u64(http_param(r, "id"), 1, (uint64_t)rules->last_id, &id) == 0 &&
+	    rules_find(rules, (int64_t)id) == NULL)
+		return 0;
+	rule = find(r, rules);
 	if (rule == NULL)
 		return -1;
 	rules_remove(rules, rule->id);

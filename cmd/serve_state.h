@@ -16,6 +16,7 @@ struct mail_magic;
 struct serve_loaded;
 struct serve_queue;
 struct serve_runs;
+struct awaited;
 
 struct serve_options {
 	struct opt_common common;
@@ -52,6 +53,10 @@ struct serve {
 	struct serve_queue *queue; /* serve_commit.c */
 	struct serve_runs *runs;   /* serve_runs.c */
 	atomic_size_t forms;	   /* serve_form_read.c: bytes of texts of forms on their way in */
+
+	/* serve_form_status.c */
+	pthread_mutex_t awaited_lock;
+	struct awaited *awaited;
 };
 
 /* ---- serve_config.c ------------------------------------------------------------------------------ */

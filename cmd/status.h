@@ -17,6 +17,7 @@ struct status_options {
 	const char *state, *account, *batch; /* filters, NULL: any */
 	int64_t limit;			     /* 0: none */
 	const char *since;
+	const char *after;  /* a cursor; NULL: not given */
 	const char *reason; /* of hold, release, retry, delete; NULL: none */
 	bool all;
 	bool full;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "cmd/status.h"
+#include "spool/feed.h"
 #include "spool/history.h"
 
 /* "2h" and its like lie back from now; a time of day is the last such, not the next. */
@@ -89,6 +90,51 @@ check_known(struct spool *spool, const char *id)
 	return EX_NOINPUT;
 }
 
+/* ---- behind a cursor ------------------------------------------------------------------------ */
+
+/* The line as it is, with one member more. */
+static int
+print_event(const struct feed_line *line, const struct buf *cursor)
+{
+	size_t n = line->len;
+
+	while (n > 0 && line->text[n - 1] != '}')
+		n--;
+	if (n == 0)
+		return 0;
+	fwrite(line->text, 1, n - 1, stdout);
+	printf(",\"cursor\":\"%s\"}\n", cursor->s);
+	return ferror(stdout) != 0 ? -1 : 0;
+}
+
+static int
+log_after(struct spool *spool, const char *after, struct err *err)
+{
+	AUTO(feed_close) struct feed *feed = NULL;
+	AUTO_BUF struct buf cursor = BUF_INIT(FEED_CURSOR_MAX);
+	struct feed_line line;
+	bool any = false;
+	int rc;
+
+	if (feed_open(spool, after, FEED_EVENTS, &feed, err) < 0)
+		return err->code == EX_USAGE ? err_prefix(err, "--after") : -1;
+	while ((rc = feed_next(feed, &line, err)) > 0) {
+		any = true;
+		if (feed_cursor(feed, &cursor) < 0)
+			return err_set(err, EX_TEMPFAIL, "the cursor is too long");
+		if (print_event(&line, &cursor) < 0)
+			return 0; /* program_finish tells */
+	}
+	if (rc < 0)
+		return -1;
+	if (any)
+		return 0;
+	if (feed_cursor(feed, &cursor) < 0)
+		return err_set(err, EX_TEMPFAIL, "the cursor is too long");
+	printf("{\"cursor\":\"%s\"}\n", cursor.s);
+	return 0;
+}
+
 int
 status_log(struct spool *spool, const struct status_options *options, const char *id)
 {
@@ -96,6 +142,8 @@ status_log(struct spool *spool, const struct status_options *options, const char
 	struct err err = ERR_INIT;
 	size_t lines = 0;
 
+	if (options->after != NULL)
+		return log_after(spool, options->after, &err) < 0 ? err_print(&err) : EX_OK;
 	if (options->since != NULL && parse_since(options->since, &filter.since, &err) < 0)
 		return err_print(&err);
 	if (history_read(spool, &filter, options->json ? print_raw : print_line, &lines, &err) < 0)

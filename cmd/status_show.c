@@ -211,16 +211,27 @@ put_found(struct json_writer *w, const struct found *found, const struct why *wh
 		put_record(w, &found->record);
 }
 
+struct putting {
+	bool comma;
+	int64_t
+	    reported; /* when the application had heard of the last that happened; 0: it has not */
+};
+
 /* The journal's lines are JSON already. */
 static int
 put_line(const char *text, size_t len, const struct json *value, void *arg)
 {
-	bool *comma = arg;
+	struct putting *putting = arg;
+	const char *word = json_string(json_get(value, "event"));
+	enum event event = word != NULL ? event_parse(word) : EVENT_COUNT;
 
-	(void)value;
-	if (*comma)
+	if (event == EVENT_REPORTED && putting->reported == 0)
+		putting->reported = status_instant(json_get(value, "t"));
+	else if (event != EVENT_REPORTED && event >= EVENT_BOUNCED)
+		putting->reported = 0;
+	if (putting->comma)
 		putchar(',');
-	*comma = true;
+	putting->comma = true;
 	fwrite(text, 1, len, stdout);
 	return ferror(stdout) != 0;
 }
@@ -231,7 +242,7 @@ print_json(struct spool *spool, const struct history_filter *filter, const struc
 {
 	AUTO_BUF struct buf out = BUF_INIT(LINE_OUT_MAX);
 	struct json_writer w = JSON_WRITER(&out);
-	bool comma = false;
+	struct putting putting = { .comma = false };
 	int result;
 
 	json_begin_object(&w);
@@ -244,8 +255,14 @@ print_json(struct spool *spool, const struct history_filter *filter, const struc
 	if (json_finish(&w) < 0)
 		return err_set(err, EX_SOFTWARE, "too much for one line of JSON");
 	fwrite(out.s, 1, out.len, stdout);
-	result = history_read(spool, filter, put_line, &comma, err);
-	puts("]}");
+	result = history_read(spool, filter, put_line, &putting, err);
+	putchar(']');
+	if (putting.reported != 0) {
+		char text[CLOCK_TEXT_SIZE];
+
+		printf(",\"reported\":\"%s\"", clock_iso_usec(putting.reported, text));
+	}
+	puts("}");
 	return result < 0 ? -1 : 0;
 }
 
@@ -253,7 +270,7 @@ print_json(struct spool *spool, const struct history_filter *filter, const struc
 
 /* What history says last of a message that is not in the queue. */
 struct last {
-	enum event event;
+	enum event event;  /* the last that changed its state */
 	struct json *line; /* the last that tells more than the event; NULL: none does */
 };
 
@@ -268,9 +285,12 @@ take_last(const char *text, size_t len, const struct json *value, void *arg)
 {
 	struct last *last = arg;
 	const char *word = json_string(json_get(value, "event"));
+	enum event event = word != NULL ? event_parse(word) : EVENT_COUNT;
 
-	if (word != NULL && event_parse(word) != EVENT_COUNT)
-		last->event = event_parse(word);
+	/* That it was told, or came back for one of them, is shown below. */
+	if (event != EVENT_COUNT && event != EVENT_REPORTED &&
+	    (event != EVENT_BOUNCED || last->event == EVENT_COUNT))
+		last->event = event;
 	if (json_get(value, "created") != NULL) {
 		json_free(last->line);
 		last->line = json_parse(text, len, 1, NULL);

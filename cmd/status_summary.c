@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "base/utf8.h"
 #include "cmd/status_brakes.h"
+#include "spool/reports.h"
 
 #define FEW_INODES 100000
 /* With less than this, programs cannot be expected to write a journal, or a count of what was sent. */
@@ -37,6 +38,82 @@ look_at_disk(const struct spool *spool)
 		.counts_inodes = fs.f_files > 0 };
 	disk.full = disk.bytes < FULL_BYTES || (disk.counts_inodes && disk.inodes == 0);
 	return disk;
+}
+
+/* What the application is still to be told, and how the last call to it went. */
+struct backlog {
+	bool shown; /* there is an application, or something that it never took */
+	struct reports_backlog counts;
+	struct reports_state state;
+};
+
+static int
+read_backlog(const struct spool *spool, const struct settings *settings, struct backlog *ret,
+    struct err *err)
+{
+	*ret = (struct backlog){ 0 };
+	/* Without one, what it would be told is history, no more. */
+	if ((settings->sync.url != NULL ? reports_count : reports_count_dead)(spool, &ret->counts,
+		err) < 0)
+		return -1;
+	if (settings->sync.url != NULL)
+		reports_state_read(spool, &ret->state);
+	ret->shown = settings->sync.url != NULL || ret->counts.dead > 0;
+	return 0;
+}
+
+static void
+print_backlog(const struct backlog *backlog)
+{
+	const struct reports_backlog *counts = &backlog->counts;
+	const struct reports_state *state = &backlog->state;
+	char span[CLOCK_TEXT_SIZE], text[STATUS_TIME_SIZE];
+	int64_t now = clock_now();
+
+	if (!backlog->shown)
+		return;
+	printf("  %-10s %9llu to be told", "reports", (unsigned long long)counts->waiting);
+	if (counts->oldest != 0)
+		printf(", the oldest %s old",
+		    clock_span(now > counts->oldest ? now - counts->oldest : 0, span));
+	if (counts->rejected > 0)
+		printf(", %llu rejected before", (unsigned long long)counts->rejected);
+	if (counts->dead > 0)
+		printf("; %llu set aside (\"mailq-run --resend-reports\" tells them again)",
+		    (unsigned long long)counts->dead);
+	putchar('\n');
+	if (state->failures == 0)
+		return;
+	printf("The application cannot be told, %u time%s in a row", state->failures,
+	    state->failures == 1 ? "" : "s");
+	if (state->until > now)
+		printf(", next at %s", status_time(state->until, text));
+	fputs(": ", stdout);
+	status_put(state->reason);
+	putchar('\n');
+}
+
+static void
+put_backlog(const struct backlog *backlog, struct json_writer *w)
+{
+	const struct reports_backlog *counts = &backlog->counts;
+	const struct reports_state *state = &backlog->state;
+
+	if (!backlog->shown)
+		return;
+	json_key(w, "reports");
+	json_begin_object(w);
+	json_member_int(w, "waiting", (int64_t)counts->waiting);
+	json_member_int(w, "rejected", (int64_t)counts->rejected);
+	json_member_int(w, "dead", (int64_t)counts->dead);
+	status_json_instant(w, "oldest", counts->oldest);
+	status_json_instant(w, "last_told", state->told);
+	json_member_int(w, "failures", state->failures);
+	if (state->failures > 0) {
+		status_json_instant(w, "until", state->until);
+		json_member_str(w, "reason", state->reason);
+	}
+	json_end_object(w);
 }
 
 static void
@@ -129,7 +206,7 @@ print_lanes(const struct counts *counts, const struct brakes *brakes)
 
 static int
 print_people(const struct spool *spool, const struct counts *counts, const struct brakes *brakes,
-    struct err *err)
+    const struct backlog *backlog, struct err *err)
 {
 	struct disk disk = look_at_disk(spool);
 	unsigned long long all = 0;
@@ -144,6 +221,7 @@ print_people(const struct spool *spool, const struct counts *counts, const struc
 		printf(" and only %llu inodes", (unsigned long long)disk.inodes);
 	puts(" free");
 	print_states(counts);
+	print_backlog(backlog);
 	if (disk.full)
 		puts("The file system of the spool is full: nothing is added, and what must be "
 		     "counted "
@@ -181,7 +259,7 @@ put_lane(struct json_writer *w, const struct lane_count *lane, bool suspended)
 
 static int
 print_json(const struct spool *spool, const struct counts *counts, const struct brakes *brakes,
-    struct err *err)
+    const struct backlog *backlog, struct err *err)
 {
 	AUTO_BUF struct buf out = BUF_INIT(JSON_OUT_MAX);
 	struct json_writer w = JSON_WRITER(&out);
@@ -201,6 +279,7 @@ print_json(const struct spool *spool, const struct counts *counts, const struct 
 	json_member_int(&w, "free_bytes", (int64_t)disk.bytes);
 	if (disk.counts_inodes)
 		json_member_int(&w, "free_inodes", (int64_t)disk.inodes);
+	put_backlog(backlog, &w);
 	if (brakes_put(brakes, &w, err) < 0)
 		return -1;
 	json_key(&w, "accounts");
@@ -221,12 +300,15 @@ status_summary(struct spool *spool, const struct status_options *options,
 {
 	AUTO(counts_release) struct counts counts = { 0 };
 	AUTO(brakes_release) struct brakes brakes = { 0 };
+	struct backlog backlog;
 	struct err err = ERR_INIT;
 
 	if (count_messages(spool, &counts, &err) < 0 ||
+	    read_backlog(spool, settings, &backlog, &err) < 0 ||
 	    brakes_read(&brakes, spool, settings, &counts, &err) < 0)
 		return err_print(&err);
-	if ((options->json ? print_json : print_people)(spool, &counts, &brakes, &err) < 0)
+	if ((options->json ? print_json : print_people)(spool, &counts, &brakes, &backlog, &err) <
+	    0)
 		return err_print(&err);
 	return EX_OK;
 }

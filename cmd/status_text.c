@@ -10,6 +10,7 @@
 
 #define PUT_MAX 2000
 #define LABEL_WIDTH 12
+#define IDS_SHOWN 10 /* of a line that is about many */
 
 int
 status_filter(const struct status_options *options, struct walk_filter *ret, struct err *err)
@@ -222,6 +223,22 @@ put_instant(const char *before, const struct json *line, const char *key)
 		printf("%s%s", before, status_time(instant, text));
 }
 
+/* Of a line that is about many messages. */
+static void
+put_ids(const struct json *ids)
+{
+	size_t n = json_length(ids);
+
+	for (size_t i = 0; i < n && i < IDS_SHOWN; i++) {
+		const char *id = json_string(json_at(ids, i));
+
+		fputs(i == 0 ? ": " : ", ", stdout);
+		status_put(id != NULL ? id : "?");
+	}
+	if (n > IDS_SHOWN)
+		printf(" and %zu more", n - IDS_SHOWN);
+}
+
 void
 status_outcome(const struct json *line, bool with_recipients)
 {
@@ -239,6 +256,10 @@ status_outcome(const struct json *line, bool with_recipients)
 	} else if (parsed >= EVENT_PARKED && parsed <= EVENT_ACTIVATED) {
 		put_subject(line);
 	}
+	put_member(" for ", line, "recipient");
+	put_member(parsed == EVENT_REFUSED ? " from " : " by ", line, "reporter");
+	if (!with_recipients)
+		put_ids(json_get(line, "ids"));
 	if (class != NULL) {
 		fputs(": ", stdout);
 		status_put(status_class(class));

@@ -63,6 +63,7 @@ work_entry(const struct work *work, enum event event, const char *reason)
 		.from = record->from != NULL ? record->from : record->sender,
 		.subject = record->subject,
 		.message_id = record->message_id,
+		.envid = record->envid,
 		.server =
 		    !work->unasked && work->outlet->server[0] != '\0' ? work->outlet->server : NULL,
 		.created = record->created,
@@ -142,14 +143,22 @@ notify_of(const char *words)
 	return notify;
 }
 
+/* Of which events reports are asked for: as the message says, else as its account does. */
+static unsigned int
+notify_wanted(const struct work *work)
+{
+	const struct record *record = &work->claim.record;
+
+	return notify_of(
+	    record->dsn_notify != NULL ? record->dsn_notify : work->outlet->account->dsn_notify);
+}
+
 /* Recipients that were settled in earlier attempts are left out of this one. */
 static void
 fill_recipients(struct work *work)
 {
 	const struct record *record = &work->claim.record;
-	const struct account *account = work->outlet->account;
-	unsigned int notify =
-	    notify_of(record->dsn_notify != NULL ? record->dsn_notify : account->dsn_notify);
+	unsigned int notify = notify_wanted(work);
 
 	work->recipients = xcalloc(record->recipient_count, sizeof *work->recipients);
 	for (size_t i = 0; i < record->recipient_count; i++) {
@@ -183,14 +192,19 @@ flags_of(const struct work *work)
 	return flags;
 }
 
-/* Reports that were asked for name the message: as its sender does, else by our id, where that is
- * short enough (RFC 3461 section 4.4). */
+/* Reports name the message: as its sender does, else by our id, where that is short enough (RFC 3461 section
+ * 4.4).  A server reports failures where nothing was asked for, too; it handles a message with an ENVID as
+ * one without.  Where no report is wanted there is nothing to name. */
 static const char *
-envid_of(const struct record *record)
+envid_of(const struct work *work)
 {
+	const struct record *record = &work->claim.record;
+
 	if (record->envid != NULL)
 		return record->envid;
-	return record->dsn_notify != NULL && strlen(record->id) <= 100 ? record->id : NULL;
+	if (notify_wanted(work) == SMTP_NOTIFY_NEVER)
+		return NULL;
+	return strlen(record->id) <= 100 ? record->id : NULL;
 }
 
 enum plan
@@ -226,7 +240,7 @@ work_prepare(struct work *work)
 		.recipients = work->recipients,
 		.n_recipients = claim->record.recipient_count,
 		.flags = flags_of(work),
-		.envid = envid_of(&claim->record),
+		.envid = envid_of(work),
 		.fd = claim->fd,
 		.offset = (off_t)(claim->name.offset + claim->record.size),
 		.length = claim->record.text.length,

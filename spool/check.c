@@ -23,7 +23,7 @@
 static const char *const root_names[] = { "mailq-spool", "tmp", "id", "cur", "log", "partial",
 	"parked", "corrupt", "count", "totals", "wake", "captured", "lost+found", "waiting",
 	"deferred", "held", "uncertain", "failed", "rules", "scheduler", "lock", "limits",
-	"accounts", "suspended", "answers" };
+	"accounts", "suspended", "answers", "reports" };
 
 void
 check_tell(struct checking *c, enum check_weight weight, const char *path, const char *fmt, ...)
@@ -350,7 +350,7 @@ check_spool(struct spool *spool, bool repair,
 		.result = ret,
 		.err = err,
 		.dir = -1,
-		.log = { .spool = spool } };
+		.log = { .spool = spool, .reports = true } };
 
 	*ret = (struct check_result){ 0 };
 	if (fstat(spool->root, &c.root) < 0)
@@ -370,6 +370,7 @@ check_spool(struct spool *spool, bool repair,
 	check_each(&c, spool->root, "suspended", "suspended", look_at_suspended, &c);
 	check_accounts(&c);
 	check_limits(&c);
+	check_reports(&c);
 	check_each(&c, spool->root, "answers", "answers", look_at_answer, &c);
 	check_each(&c, spool->root, "corrupt", "corrupt", look_at_corrupt, &c);
 	if (oplog_sync(&c.log, err) < 0)

@@ -53,13 +53,19 @@ static void
 damaged(const struct spot *spot, const char *name, const char *path, const struct err *why)
 {
 	struct checking *c = spot->c;
+	bool moved = false;
 
 	if (!c->repair || spot->claimed || why->code != EX_DATAERR) {
 		check_tell(c, CHECK_FAULT, path, "%s", why->msg);
 		return;
 	}
-	if (oplog_begin(&c->log, NULL) == 0 && check_set_aside(c, spot->dir, name, name) == 0) {
+	/* On record first: the application is told of it, whatever comes between. */
+	if (oplog_begin(&c->log, NULL) == 0) {
 		oplog_add(&c->log, EVENT_CORRUPT, name, spot->lane, 0, why->msg);
+		if (oplog_sync(&c->log, NULL) == 0)
+			moved = check_set_aside(c, spot->dir, name, name) == 0;
+	}
+	if (moved) {
 		check_tell(c, CHECK_REPAIRED, path, "%s; moved to corrupt/", why->msg);
 	} else {
 		check_tell(c, CHECK_FAULT, path, "%s; cannot be moved to corrupt/: %s", why->msg,

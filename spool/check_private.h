@@ -46,6 +46,9 @@ void check_accounts(struct checking *c);
 /* check_limits.c */
 void check_limits(struct checking *c);
 
+/* check_reports.c */
+void check_reports(struct checking *c);
+
 /* All states, and what runners have claimed. */
 void check_messages(struct checking *c);
 

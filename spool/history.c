@@ -212,6 +212,9 @@ may_pass(const struct history *history, const char *line, size_t len)
 	    (is_event(line, len, "offered") || is_event(line, len, "dot") ||
 		is_event(line, len, "begin")))
 		return false;
+	if (history->filter->contains != NULL &&
+	    memmem(line, len, history->filter->contains, strlen(history->filter->contains)) == NULL)
+		return false;
 	return history->filter->id == NULL || !history->id_is_plain ||
 	    memmem(line, len, history->filter->id, strlen(history->filter->id)) != NULL;
 }
@@ -221,10 +224,16 @@ is_of_id(const struct history *history, const struct json *value)
 {
 	const char *id = json_string(json_get(value, "id"));
 	const char *name = json_string(json_get(value, "name"));
+	const struct json *ids = json_get(value, "ids");
 	struct message_name parsed;
 
 	if (id != NULL)
 		return strcmp(id, history->filter->id) == 0;
+	for (size_t i = 0; i < json_length(ids); i++) {
+		id = json_string(json_at(ids, i));
+		if (id != NULL && strcmp(id, history->filter->id) == 0)
+			return true;
+	}
 	return name != NULL && message_name_parse(name, &parsed) == 0 &&
 	    strcmp(parsed.id, history->encoded) == 0;
 }

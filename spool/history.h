@@ -15,7 +15,8 @@ struct history_filter {
 	const char *id; /* plain, or NULL */
 	int64_t since;	/* instants; 0: no bound */
 	int64_t until;
-	bool all;	/* begin, offered and dot lines too */
+	const char *contains; /* only lines that hold this text, as it stands in them; NULL: any */
+	bool all;	      /* begin, offered and dot lines too */
 	bool forgotten; /* also from logs that have been forgotten, and are kept for the limits */
 };
 
@@ -32,11 +33,12 @@ int history_read(struct spool *spool, const struct history_filter *filter,
  * Forgets logs that ended before an instant: for each message that came to its end in one, its id,
  * and its file in failed/, then the log itself.  One that ended within HISTORY_OLD becomes an old one
  * instead, which nothing but filter.forgotten shows; old ones are removed when their time has come.  At
- * most max_logs of both; returns how many, or -1 with err.
+ * most max_logs of both; returns how many, or -1 with err.  told, where there is an application: a log of which
+ * it has not heard all yet stays, and with it what is known of its messages.
  */
-int history_retire(struct spool *spool, int64_t before, int max_logs, struct err *err);
+int history_retire(struct spool *spool, int64_t before, int max_logs, bool told, struct err *err);
 /* The same, which adds to *messages how many messages were forgotten with them. */
-int history_forget(struct spool *spool, int64_t before, int max_logs, uint64_t *messages,
+int history_forget(struct spool *spool, int64_t before, int max_logs, bool told, uint64_t *messages,
     struct err *err);
 
 #endif

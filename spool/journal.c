@@ -29,6 +29,9 @@ static const char *const event_words[] = {
 	[EVENT_ACTIVATED] = "activated",
 	[EVENT_MOVED] = "moved",
 	[EVENT_RECOVERED] = "recovered",
+	[EVENT_REFUSED] = "refused",
+	[EVENT_REPORTED] = "reported",
+	[EVENT_BOUNCED] = "bounced",
 	[EVENT_SENT] = "sent",
 	[EVENT_DEFERRED] = "deferred",
 	[EVENT_FAILED] = "failed",
@@ -302,6 +305,19 @@ journal_recovered(struct journal *journal, uint64_t completed, uint64_t put_back
 	end_line(journal, &w);
 }
 
+void
+journal_reported(struct journal *journal, const char *const *ids, size_t count)
+{
+	struct json_writer w;
+
+	begin_line(journal, &w, EVENT_REPORTED);
+	put_key(&w, VIEW(",\"ids\":["));
+	for (size_t i = 0; i < count; i++)
+		json_put_str(&w, ids[i]);
+	put_key(&w, VIEW("]"));
+	end_line(journal, &w);
+}
+
 static const char *
 unless_empty(const char *text)
 {
@@ -344,6 +360,7 @@ journal_add(struct journal *journal, const struct journal_entry *entry)
 	put_text(&w, VIEW(",\"from\":"), entry->from);
 	put_words(&w, VIEW(",\"subject\":"), entry->subject, WORDS_MAX);
 	put_words(&w, VIEW(",\"message_id\":"), entry->message_id, WORDS_MAX);
+	put_words(&w, VIEW(",\"envid\":"), entry->envid, WORDS_MAX);
 	put_text(&w, VIEW(",\"server\":"), entry->server);
 	if (entry->created > 0) {
 		put_key(&w, VIEW(",\"created\":"));
@@ -357,6 +374,9 @@ journal_add(struct journal *journal, const struct journal_entry *entry)
 	}
 	put_text(&w, VIEW(",\"then\":"), entry->then);
 	put_text(&w, VIEW(",\"class\":"), entry->class);
+	put_words(&w, VIEW(",\"recipient\":"), entry->recipient, WORDS_MAX);
+	put_words(&w, VIEW(",\"reporter\":"), entry->reporter, WORDS_MAX);
+	put_words(&w, VIEW(",\"report_id\":"), entry->report_id, WORDS_MAX);
 	put_words(&w, VIEW(",\"reason\":"), entry->reason, WORDS_MAX);
 	if (entry->code > 0)
 		put_number(&w, VIEW(",\"code\":"), entry->code);

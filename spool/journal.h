@@ -26,6 +26,9 @@ enum event {
 	EVENT_ACTIVATED,
 	EVENT_MOVED,	 /* an account's messages were given to another account */
 	EVENT_RECOVERED, /* the writer of this journal had died: what became of its messages */
+	EVENT_REFUSED,	 /* the application handed out what is no message: nothing was queued */
+	EVENT_REPORTED,	 /* the application has heard what became of "ids" */
+	EVENT_BOUNCED,	 /* a message that was sent came back, for one recipient */
 	EVENT_SENT,	 /* accepted by the server for every recipient that was left */
 	EVENT_DEFERRED,	 /* will be tried again at "due" */
 	EVENT_FAILED,	 /* given up: refused for good, expired, attempts exhausted */
@@ -40,7 +43,7 @@ enum event {
 
 /* Why a message failed. */
 enum failure {
-	FAILURE_REFUSED,   /* for good, by a server (5xx), or it cannot be sent to this one at all */
+	FAILURE_REFUSED, /* for good, by a server (5xx), or it cannot be sent to this one at all */
 	FAILURE_EXHAUSTED, /* its attempts are used up: the last ended with a deferral */
 	FAILURE_EXPIRED,   /* its time is */
 	FAILURE_LIMIT,	   /* beyond the account's limit, which says reject */
@@ -79,14 +82,18 @@ struct journal_entry {
 	const char *batch;
 	int attempt;				 /* 1 for the first; -1: not of an attempt */
 	const char *from, *subject, *message_id; /* for display */
+	const char *envid;			 /* the sender's own name for it in reports */
 	const char *server;			 /* "host:port", or the path of a Maildir */
 	int64_t created;			 /* when it was accepted, for latency */
 	uint64_t size;				 /* bytes of its text */
 	int64_t due;				 /* DEFERRED: the next attempt */
 	const char *then;			 /* UNCERTAIN: "retry", "hold" or "fail" */
-	const char *class;			 /* FAILED: a word of enum failure; see failure_text */
-	const char *reason;			 /* one line for people; the report's error */
-	int code;				 /* the reply that decided it, 0: none */
+	const char *class;     /* FAILED: a word of failure_text(); BOUNCED: "hard" or "soft" */
+	const char *recipient; /* BOUNCED: whose copy came back */
+	const char *reporter;  /* BOUNCED: who says so; REFUSED: where it was fetched */
+	const char *report_id; /* BOUNCED: the Message-ID of the report, without brackets */
+	const char *reason;    /* one line for people; the report's error */
+	int code;	       /* the reply that decided it, 0: none */
 	const char *enhanced, *reply;
 	const struct recipient_outcome *recipients;
 	size_t recipient_count;
@@ -112,6 +119,8 @@ void journal_add(struct journal *journal, const struct journal_entry *entry);
  * batch may be NULL, until 0. */
 void journal_policy(struct journal *journal, enum event event, const char *account,
     const char *batch, int64_t until, const char *reason);
+/* EVENT_REPORTED: for these ids (plain), what was given to it was acknowledged by the application. */
+void journal_reported(struct journal *journal, const char *const *ids, size_t count);
 /* EVENT_RECOVERED: of the messages that a dead runner had in hand, how many were finished as its
  * journal says, put back, and left uncertain. */
 void journal_recovered(struct journal *journal, uint64_t completed, uint64_t put_back,

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "spool/reports.h"
 
 static void
 file_name(const struct oplog *log, char ret[TOKEN_SIZE + 8])
@@ -17,6 +18,8 @@ oplog_begin(struct oplog *log, struct err *err)
 {
 	char name[TOKEN_SIZE + 8];
 
+	if (log->begun)
+		return 0;
 	for (int attempt = 0; !log->begun && attempt < 100; attempt++) {
 		token_make(log->token);
 		file_name(log, name);
@@ -28,6 +31,11 @@ oplog_begin(struct oplog *log, struct err *err)
 	}
 	if (!log->begun)
 		return err_io(err, "spool %s: cannot begin a log", log->spool->path);
+	if (log->reports && reports_link(log->spool, log->token, log->spool->log, name) < 0) {
+		err_io(err, "spool %s: cannot link log/%s into reports", log->spool->path, name);
+		oplog_end(log);
+		return -1;
+	}
 	return 0;
 }
 
@@ -52,6 +60,20 @@ oplog_add(struct oplog *log, enum event event, const char *name, const char *lan
 		name_decode(parsed.id, id);
 	lane_parse(lane, &parts);
 	journal_add(&log->journal, &entry);
+	log->lines++;
+}
+
+void
+oplog_entry(struct oplog *log, const struct journal_entry *entry)
+{
+	journal_add(&log->journal, entry);
+	log->lines++;
+}
+
+void
+oplog_reported(struct oplog *log, const char *const *ids, size_t count)
+{
+	journal_reported(&log->journal, ids, count);
 	log->lines++;
 }
 

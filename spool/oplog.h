@@ -7,18 +7,24 @@
 
 struct oplog {
 	struct spool *spool;
-	struct journal journal; /* to add lines to, once it has begun */
+	bool reports; /* set before it begins: some of its lines are for the application */
+	struct journal journal; /* once it has begun */
 	bool begun;
 	char token[TOKEN_SIZE];
 	uint64_t lines;
 };
 
-/* Zeroed, but for the spool, it is ready.  0, or -1 with err. */
+/* Zeroed, but for the spool and reports, it is ready.  0, or -1 with err.  One of reports (EVENT_CORRUPT,
+ * BOUNCED, REFUSED) is kept until they are told, and what they say is so from oplog_sync() on. */
 int oplog_begin(struct oplog *log, struct err *err);
 /* A line about the message that stands, or stood, under this name: of an event, with a reason; due
  * 0: none. */
 void oplog_add(struct oplog *log, enum event event, const char *name, const char *lane, int64_t due,
     const char *reason);
+/* Any line about a message. */
+void oplog_entry(struct oplog *log, const struct journal_entry *entry);
+/* EVENT_REPORTED, as journal_reported. */
+void oplog_reported(struct oplog *log, const char *const *ids, size_t count);
 /* A line about no message, as journal_policy. */
 void oplog_policy(struct oplog *log, enum event event, const char *account, const char *batch,
     int64_t until, const char *reason);

@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "spool/draft.h"
 #include "spool/partial.h"
+#include "spool/reports.h"
 #include "spool/walk.h"
 
 /* What the journal says of one message that still stands in the dead runner's directory. */
@@ -172,16 +173,19 @@ record_uncertain(struct wreck *wreck, const struct remnant *remnant,
 		.reason = "mailq-run died after it had offered the message and before it "
 			  "recorded the server's answer" };
 	bool read = message_open(remnant->lane_fd, remnant->text, name, NULL, &record, NULL) == 0;
-	char then = 'r';
+	char then = 'r', id[ID_TEXT_MAX + 1];
 
 	lane_parse(remnant->lane, &lane);
 	if (wreck->policy != NULL)
 		then = wreck->policy(lane.account, name->attempts + 1, read ? &record : NULL, why,
 		    wreck->policy_arg);
 	entry.id = record.id;
+	if (entry.id == NULL && name_decode(name->id, id) == 0)
+		entry.id = id;
 	entry.from = record.from;
 	entry.subject = record.subject;
 	entry.message_id = record.message_id;
+	entry.envid = record.envid;
 	entry.created = record.created;
 	entry.account = lane.account;
 	entry.batch = lane.batch;
@@ -349,6 +353,11 @@ recover_one(struct wreck *wreck, int journal_fd, struct err *err)
 	if (journal_sync(&wreck->journal) < 0)
 		return err_io(err, "spool %s: cannot sync cur/%s/journal", wreck->spool->path,
 		    wreck->token);
+	/* It died before it had linked it, or a power cut has undone its end. */
+	if (wreck->count > 0 &&
+	    reports_link_again(wreck->spool, wreck->token, wreck->dir, "journal") < 0)
+		return err_io(err, "spool %s: cannot link cur/%s/journal into reports",
+		    wreck->spool->path, wreck->token);
 	result = settle_all(wreck, err);
 	if (result == 0)
 		bury(wreck);

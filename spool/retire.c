@@ -14,6 +14,7 @@
 #include "spool/draft.h"
 #include "spool/history.h"
 #include "spool/partial.h"
+#include "spool/reports.h"
 #include "spool/totals.h"
 #include "spool/walk.h"
 
@@ -173,6 +174,30 @@ retire_log(struct retiring *retiring, const char *name)
 	return result;
 }
 
+/* Leaves out those of which the application has not heard yet.  Those that were made since they were listed are not
+ * among them, so nothing is missed. */
+static int
+keep_untold(struct retiring *retiring)
+{
+	AUTO(reports_held_release) struct reports_held held;
+	size_t kept = 0;
+
+	if (reports_held_read(retiring->spool, &held, retiring->err) < 0)
+		return -1;
+	for (size_t i = 0; i < retiring->count; i++) {
+		struct old_log log = retiring->logs[i];
+		AUTO_FREE char *token =
+		    xstrndup(log.name, (size_t)(strrchr(log.name, '.') - log.name));
+
+		if (!log.forgotten && reports_held_has(&held, token, log.ended))
+			free(log.name);
+		else
+			retiring->logs[kept++] = log;
+	}
+	retiring->count = kept;
+	return 0;
+}
+
 /* What the logs say for the totals, before they are gone. */
 static int
 keep_totals(struct retiring *retiring, size_t count)
@@ -236,7 +261,7 @@ refresh_totals(const struct retiring *retiring)
 }
 
 int
-history_forget(struct spool *spool, int64_t before, int max_logs, uint64_t *messages,
+history_forget(struct spool *spool, int64_t before, int max_logs, bool told, uint64_t *messages,
     struct err *err)
 {
 	struct err own = ERR_INIT;
@@ -250,6 +275,8 @@ history_forget(struct spool *spool, int64_t before, int max_logs, uint64_t *mess
 
 	if (log < 0 || fs_each(log, look_at_log, &retiring) < 0) {
 		result = err_io(err, "spool %s: log", spool->path);
+	} else if (told && keep_untold(&retiring) < 0) {
+		result = -1;
 	} else {
 		if (retiring.count > 1)
 			qsort(retiring.logs, retiring.count, sizeof *retiring.logs, compare_logs);
@@ -267,9 +294,9 @@ history_forget(struct spool *spool, int64_t before, int max_logs, uint64_t *mess
 }
 
 int
-history_retire(struct spool *spool, int64_t before, int max_logs, struct err *err)
+history_retire(struct spool *spool, int64_t before, int max_logs, bool told, struct err *err)
 {
 	uint64_t messages = 0;
 
-	return history_forget(spool, before, max_logs, &messages, err);
+	return history_forget(spool, before, max_logs, told, &messages, err);
 }

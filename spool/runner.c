@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "spool/partial.h"
+#include "spool/reports.h"
 #include "spool/walk.h"
 
 /* A runner that has more lanes than this removes each when nothing stands in it any more: there may
@@ -44,6 +45,9 @@ make_directory(struct runner *runner, struct err *err)
 			/* Only now: the lock is held, and the directory is durable. */
 			if (fsync(runner->dir) < 0 || fsync(spool->cur) < 0)
 				return err_io(err, "spool %s: cannot sync cur", spool->path);
+			if (reports_link(spool, runner->token, runner->dir, "journal") < 0)
+				return err_io(err, "spool %s: cannot link the journal into reports",
+				    spool->path);
 			runner->begun = clock_monotonic();
 			return 0;
 		}

@@ -25,7 +25,7 @@
 
 /* What stands in the root beside the states, and is made with it. */
 static const char *const plain_names[] = { "tmp", "cur", "log", "id", "partial", "parked",
-	"corrupt" };
+	"corrupt", "reports" };
 #define N_PLAIN (sizeof plain_names / sizeof plain_names[0])
 
 static const char *const state_words[] = {

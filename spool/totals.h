@@ -15,12 +15,14 @@
 #include "spool/spool.h"
 
 enum total {
-	TOTAL_SENT,	 /* messages */
-	TOTAL_FAILED,	 /* messages given up */
-	TOTAL_DEFERRED,	 /* attempts that were put off; a message may be so often */
-	TOTAL_LIMITED,	 /* a limit was reached, or a message refused for it */
-	TOTAL_UNCERTAIN, /* attempts whose outcome was never seen */
-	TOTAL_ATTEMPTS,	 /* that ended: with an answer for some recipient, or uncertain */
+	TOTAL_SENT,	    /* messages */
+	TOTAL_FAILED,	    /* messages given up */
+	TOTAL_DEFERRED,	    /* attempts that were put off; a message may be so often */
+	TOTAL_LIMITED,	    /* a limit was reached, or a message refused for it */
+	TOTAL_UNCERTAIN,    /* attempts whose outcome was never seen */
+	TOTAL_ATTEMPTS,	    /* that ended: with an answer for some recipient, or uncertain */
+	TOTAL_BOUNCED_HARD, /* copies that came back: for good */
+	TOTAL_BOUNCED_SOFT, /* or for now */
 	TOTAL_COUNT
 };
 
@@ -50,6 +52,8 @@ struct totals {
 	uint64_t corrupt;		     /* messages that runners set aside */
 	uint64_t recoveries;		     /* runners that died and were cleaned up after */
 	uint64_t recovered[RECOVERED_COUNT]; /* messages that these had in hand */
+	uint64_t told; /* reports that the application has acknowledged, as far as is on record */
+	uint64_t refused; /* that it handed out, and were no messages */
 };
 
 /*

@@ -1,4 +1,4 @@
-/* The sums in memory, and the file that they are kept in. */
+/* The file that the sums are kept in, and which journals they are of. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,6 +17,8 @@
  *	boot TEXT
  *	spool CORRUPT RECOVERIES COMPLETED PUT-BACK UNCERTAIN CHECKSUM
  *	account ACCOUNT SENT FAILED DEFERRED LIMITED UNCERTAIN ATTEMPTS MICROSECONDS LATENCY... CHECKSUM
+ *	bounces ACCOUNT HARD SOFT CHECKSUM	(where there were any)
+ *	exchange TOLD REFUSED CHECKSUM
  *	log TOKEN BYTES		(closed; "open" while somebody may write to it)
  *	end CHECKSUM
  *
@@ -27,121 +29,12 @@
 #define END_SIZE (sizeof("end 0123456789abcdef\n") - 1)
 #define SUM_SIZE (sizeof(" 0123456789abcdef") - 1)
 #define FILE_MAX_SIZE ((size_t)256 * 1024 * 1024)
-#define ACCOUNT_NUMBERS (TOTAL_COUNT + 1 + TOTALS_BOUNDS + 1)
+/* Bounces, which came later, have a line of their own. */
+#define ACCOUNT_TOTALS ((size_t)TOTAL_BOUNCED_HARD)
+#define BOUNCE_TOTALS ((size_t)TOTAL_COUNT - ACCOUNT_TOTALS)
+#define ACCOUNT_NUMBERS (ACCOUNT_TOTALS + 1 + TOTALS_BOUNDS + 1)
+#define EXCHANGE_NUMBERS 2
 #define SPOOL_NUMBERS (2 + RECOVERED_COUNT)
-
-/* ---- accounts ---------------------------------------------------------------------------- */
-
-/* Encoded texts in the order of bytes: the order of lines. */
-static int
-compare_encoded(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-	int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
-
-	return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
-}
-
-/* Whether these bytes are the one encoding of a text: what stands in lanes, and in our file. */
-static bool
-is_encoded(const char *encoded, size_t len)
-{
-	char copy[LANE_PART_MAX + 1], plain[LANE_PART_MAX + 1], again[LANE_PART_MAX + 1];
-
-	if (len == 0 || len > LANE_PART_MAX)
-		return false;
-	memcpy(copy, encoded, len);
-	copy[len] = '\0';
-	return name_decode(copy, plain) == 0 && name_encode(plain, LANE_PART_MAX, again) == 0 &&
-	    strcmp(copy, again) == 0;
-}
-
-static struct totals_account *
-insert_account(struct totals *totals, size_t at, const char *encoded, size_t len)
-{
-	struct totals_account *account;
-
-	totals->accounts =
-	    xreallocarray(totals->accounts, totals->account_count + 1, sizeof *totals->accounts);
-	account = &totals->accounts[at];
-	memmove(account + 1, account, (totals->account_count++ - at) * sizeof *account);
-	memset(account, 0, sizeof *account);
-	memcpy(account->encoded, encoded, len);
-	name_decode(account->encoded, account->account);
-	return account;
-}
-
-struct totals_account *
-totals_account(struct totals *totals, const char *encoded, size_t len)
-{
-	size_t low = 0, high = totals->account_count;
-	bool is_other = compare_encoded(encoded, len, TOTALS_OTHER, strlen(TOTALS_OTHER)) == 0;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		struct totals_account *account = &totals->accounts[middle];
-		int order =
-		    compare_encoded(encoded, len, account->encoded, strlen(account->encoded));
-
-		if (order == 0)
-			return account;
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	if (!is_other && (totals->account_count >= TOTALS_ACCOUNTS || !is_encoded(encoded, len)))
-		return totals_account(totals, TOTALS_OTHER, strlen(TOTALS_OTHER));
-	return insert_account(totals, low, encoded, len);
-}
-
-static void
-raise_to(uint64_t *number, uint64_t floor)
-{
-	if (*number < floor)
-		*number = floor;
-}
-
-/* What is told is how many took up to a bound: these sums are the counters. */
-static void
-raise_latency(uint64_t *latency, const uint64_t *floor)
-{
-	uint64_t sum = 0, floor_sum = 0, told = 0;
-
-	for (size_t i = 0; i <= TOTALS_BOUNDS; i++) {
-		uint64_t before = told;
-
-		sum += latency[i];
-		floor_sum += floor[i];
-		told = sum > floor_sum ? sum : floor_sum;
-		latency[i] = told - before;
-	}
-}
-
-void
-totals_raise(struct totals *totals, const struct totals *floor)
-{
-	raise_to(&totals->corrupt, floor->corrupt);
-	raise_to(&totals->recoveries, floor->recoveries);
-	for (size_t i = 0; i < RECOVERED_COUNT; i++)
-		raise_to(&totals->recovered[i], floor->recovered[i]);
-	for (size_t i = 0; i < floor->account_count; i++) {
-		const struct totals_account *from = &floor->accounts[i];
-		struct totals_account *to =
-		    totals_account(totals, from->encoded, strlen(from->encoded));
-
-		for (size_t k = 0; k < TOTAL_COUNT; k++)
-			raise_to(&to->n[k], from->n[k]);
-		raise_latency(to->latency, from->latency);
-		raise_to(&to->latency_sum, from->latency_sum);
-	}
-}
-
-void
-totals_release(struct totals *totals)
-{
-	free(totals->accounts);
-	*totals = (struct totals){ 0 };
-}
 
 /* ---- journals ---------------------------------------------------------------------------- */
 
@@ -270,21 +163,54 @@ take_numbers(char **line, uint64_t *ret, size_t n)
 	return true;
 }
 
+/* The account of a line and its numbers; NULL where the line is not of this form. */
+static struct totals_account *
+take_account(char *line, struct totals *totals, uint64_t *ret, size_t n)
+{
+	char plain[LANE_PART_MAX + 1];
+	char *name = take_word(&line);
+
+	if (name == NULL || strlen(name) > LANE_PART_MAX || name_decode(name, plain) < 0 ||
+	    !take_numbers(&line, ret, n))
+		return NULL;
+	return totals_account(totals, name, strlen(name));
+}
+
 static bool
 parse_account(char *line, struct totals *totals)
 {
 	uint64_t numbers[ACCOUNT_NUMBERS];
-	char plain[LANE_PART_MAX + 1];
-	char *name = take_word(&line);
-	struct totals_account *account;
+	struct totals_account *account = take_account(line, totals, numbers, ACCOUNT_NUMBERS);
 
-	if (name == NULL || strlen(name) > LANE_PART_MAX || name_decode(name, plain) < 0 ||
-	    !take_numbers(&line, numbers, ACCOUNT_NUMBERS))
+	if (account == NULL)
 		return false;
-	account = totals_account(totals, name, strlen(name));
-	memcpy(account->n, numbers, sizeof account->n);
-	account->latency_sum = numbers[TOTAL_COUNT];
-	memcpy(account->latency, numbers + TOTAL_COUNT + 1, sizeof account->latency);
+	memcpy(account->n, numbers, ACCOUNT_TOTALS * sizeof numbers[0]);
+	account->latency_sum = numbers[ACCOUNT_TOTALS];
+	memcpy(account->latency, numbers + ACCOUNT_TOTALS + 1, sizeof account->latency);
+	return true;
+}
+
+static bool
+parse_bounces(char *line, struct totals *totals)
+{
+	uint64_t numbers[BOUNCE_TOTALS];
+	struct totals_account *account = take_account(line, totals, numbers, BOUNCE_TOTALS);
+
+	if (account == NULL)
+		return false;
+	memcpy(account->n + ACCOUNT_TOTALS, numbers, sizeof numbers);
+	return true;
+}
+
+static bool
+parse_exchange(char *line, struct totals *totals)
+{
+	uint64_t numbers[EXCHANGE_NUMBERS];
+
+	if (!take_numbers(&line, numbers, EXCHANGE_NUMBERS))
+		return false;
+	totals->told = numbers[0];
+	totals->refused = numbers[1];
 	return true;
 }
 
@@ -305,14 +231,22 @@ parse_spool(char *line, struct totals *totals)
 static bool
 parse_sums(char *line, struct totals *totals)
 {
+	static const struct {
+		struct view word;
+		bool (*parse)(char *line, struct totals *totals);
+	} kinds[] = { { VIEW("spool "), parse_spool }, { VIEW("account "), parse_account },
+		{ VIEW("bounces "), parse_bounces }, { VIEW("exchange "), parse_exchange } };
 	size_t n = strlen(line);
 
-	if (strncmp(line, "spool ", 6) != 0 && strncmp(line, "account ", 8) != 0)
-		return true;
-	if (!is_whole(line, n, " ", ""))
-		return false;
-	line[n - SUM_SIZE] = '\0';
-	return line[0] == 's' ? parse_spool(line + 6, totals) : parse_account(line + 8, totals);
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		if (strncmp(line, kinds[i].word.s, kinds[i].word.len) != 0)
+			continue;
+		if (!is_whole(line, n, " ", ""))
+			return false;
+		line[n - SUM_SIZE] = '\0';
+		return kinds[i].parse(line + kinds[i].word.len, totals);
+	}
+	return true;
 }
 
 static bool
@@ -433,6 +367,19 @@ write_numbers(struct buf *out, const uint64_t *numbers, size_t n)
 }
 
 static int
+write_bounces(struct buf *out, const struct totals_account *account)
+{
+	size_t from = out->len;
+
+	if (account->n[TOTAL_BOUNCED_HARD] + account->n[TOTAL_BOUNCED_SOFT] == 0)
+		return 0;
+	if (buf_addf(out, "bounces %s", account->encoded) < 0 ||
+	    write_numbers(out, account->n + ACCOUNT_TOTALS, BOUNCE_TOTALS) < 0)
+		return -1;
+	return end_sums(out, from);
+}
+
+static int
 write_totals(struct buf *out, const struct totals *totals)
 {
 	size_t from = out->len;
@@ -445,13 +392,16 @@ write_totals(struct buf *out, const struct totals *totals)
 
 		from = out->len;
 		if (buf_addf(out, "account %s", account->encoded) < 0 ||
-		    write_numbers(out, account->n, TOTAL_COUNT) < 0 ||
+		    write_numbers(out, account->n, ACCOUNT_TOTALS) < 0 ||
 		    write_numbers(out, &account->latency_sum, 1) < 0 ||
 		    write_numbers(out, account->latency, TOTALS_BOUNDS + 1) < 0 ||
-		    end_sums(out, from) < 0)
+		    end_sums(out, from) < 0 || write_bounces(out, account) < 0)
 			return -1;
 	}
-	return 0;
+	from = out->len;
+	if (buf_addf(out, "exchange %" PRIu64 " %" PRIu64, totals->told, totals->refused) < 0)
+		return -1;
+	return end_sums(out, from);
 }
 
 int

@@ -22,6 +22,8 @@ struct facts {
 	struct view account; /* encoded; lives in the line or in text */
 	char text[LANE_PART_MAX + 1];
 	bool limit; /* FAILED: for a limit */
+	bool soft;  /* BOUNCED */
+	size_t ids; /* REPORTED */
 	bool has_recipients;
 	int64_t latency; /* SENT; -1: not known */
 	int64_t recovered[RECOVERED_COUNT];
@@ -88,7 +90,8 @@ static bool
 counts(const char *line, size_t len, enum event *ret)
 {
 	static const enum event counted[] = { EVENT_SENT, EVENT_DEFERRED, EVENT_FAILED,
-		EVENT_UNCERTAIN, EVENT_LIMITED, EVENT_CORRUPT, EVENT_RECOVERED };
+		EVENT_UNCERTAIN, EVENT_LIMITED, EVENT_CORRUPT, EVENT_RECOVERED, EVENT_REPORTED,
+		EVENT_BOUNCED, EVENT_REFUSED };
 
 	if (len <= EVENT_AT || memcmp(line, LINE_HEAD, TIME_AT) != 0 ||
 	    memcmp(line + TIME_AT + TIME_LEN, EVENT_HEAD, sizeof(EVENT_HEAD) - 1) != 0)
@@ -183,7 +186,8 @@ read_compact(const char *line, size_t len, struct facts *facts)
 	struct view lane = find(rest, left, VIEW(",\"lane\":\""));
 	const char *comma;
 
-	if (lane.s == NULL || facts->event == EVENT_LIMITED || facts->event == EVENT_RECOVERED)
+	if (lane.s == NULL || facts->event == EVENT_LIMITED || facts->event == EVENT_RECOVERED ||
+	    facts->event == EVENT_REPORTED || facts->event == EVENT_BOUNCED)
 		return false;
 	comma = memchr(lane.s, ',', lane.len);
 	facts->account = (struct view){ lane.s, comma ? (size_t)(comma - lane.s) : lane.len };
@@ -232,6 +236,8 @@ read_loose(const char *line, size_t len, struct facts *facts)
 	if (facts->event == EVENT_SENT)
 		facts->latency = latency_of((struct view){ line + TIME_AT, TIME_LEN }, created);
 	facts->limit = class != NULL && strcmp(class, failure_text(FAILURE_LIMIT)) == 0;
+	facts->soft = class != NULL && strcmp(class, "soft") == 0;
+	facts->ids = json_length(json_get(value, "ids"));
 	facts->has_recipients = json_length(json_get(value, "recipients")) > 0 &&
 	    (!facts->limit || json_get(value, "attempt") != NULL);
 	for (size_t i = 0; i < RECOVERED_COUNT; i++)
@@ -295,6 +301,13 @@ totals_count_line(struct totals *totals, const char *line, size_t len)
 		totals->recoveries++;
 		for (size_t i = 0; i < RECOVERED_COUNT; i++)
 			totals->recovered[i] += (uint64_t)facts.recovered[i];
+	} else if (facts.event == EVENT_REPORTED) {
+		totals->told += facts.ids;
+	} else if (facts.event == EVENT_REFUSED) {
+		totals->refused++;
+	} else if (facts.event == EVENT_BOUNCED) {
+		totals_account(totals, facts.account.s, facts.account.len)
+		    ->n[facts.soft ? TOTAL_BOUNCED_SOFT : TOTAL_BOUNCED_HARD]++;
 	} else {
 		add_outcome(totals_account(totals, facts.account.s, facts.account.len), &facts);
 	}

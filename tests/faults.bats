@@ -73,6 +73,10 @@ faults() {
 	faults deliver-limited
 }
 
+@test "telling an application, which rejects some" {
+	faults tell
+}
+
 @test "recovering outcomes that were on record" {
 	faults recover-settling
 }

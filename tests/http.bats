@@ -240,6 +240,93 @@ while data := s.recv(65536):
 	! wait "$client"
 }
 
+@test "it stops: who comes later is refused at once, or handed on where the socket is another's, too" {
+	start_http -o stop=10000 "$PWD/sock"
+	wait_for grep -q '^listening on unix' http.log
+	pid=$(server_pid http)
+	get '/slow?ms=3000' -o slow &
+	client=$!
+	wait_for is_number connections 2
+	kill "$pid"
+	run timeout 20 python3 - "$port" "$PWD/sock" <<-'END'
+	import os, socket, sys, time
+	end = time.monotonic() + 15
+	def refused(family, address):
+	    try:
+	        socket.socket(family, socket.SOCK_STREAM).connect(address)
+	    except (ConnectionRefusedError, FileNotFoundError):
+	        return True
+	while not refused(socket.AF_INET, ("127.0.0.1", int(sys.argv[1]))) or not refused(socket.AF_UNIX, sys.argv[2]):
+	    assert time.monotonic() < end
+	print(os.path.exists("slow") and os.path.getsize("slow"), os.path.exists(sys.argv[2]))
+	END
+	assert_match "$output" '^(0|False) False$'
+	wait "$client"
+	assert_equal "$(cat slow)" '{"status":"ok"}'
+	wait_gone "$pid" 5
+
+	cat >activate.py <<-'END'
+	import http.client, json, os, signal, socket, subprocess, sys, threading, time
+	# Holds the socket as systemd does, and starts one server after the other on it.
+	s = socket.create_server(("127.0.0.1", 0))
+	port = s.getsockname()[1]
+	s.set_inheritable(True)
+	def start(log):
+	    def prepare():
+	        os.dup2(s.fileno(), 3)
+	        os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+	    code = "import os,sys; os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); os.execv(sys.argv[1], sys.argv[1:])"
+	    return subprocess.Popen([sys.executable, "-c", code, sys.argv[1]], stdout=open(log, "w"), preexec_fn=prepare, close_fds=False)
+	def ask(path, ret):
+	    c = socket.create_connection(("127.0.0.1", port), timeout=30)
+	    c.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path)
+	    text = b""
+	    while piece := c.recv(4096):
+	        text += piece
+	    ret.append(text.split(b"\r\n")[0])
+	def ask_later(path):
+	    ret = []
+	    t = threading.Thread(target=ask, args=(path, ret))
+	    t.start()
+	    return t, ret
+	first = start("first.log")
+	ready = []
+	ask(b"/health", ready)
+	def wait(what):
+	    end = time.monotonic() + 20
+	    while not what():
+	        assert time.monotonic() < end
+	        time.sleep(0.01)
+	def connections():
+	    c = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+	    c.request("GET", "/numbers")
+	    return json.load(c.getresponse())["connections"]
+	def target(fd):
+	    try:
+	        return os.readlink(fd)
+	    except FileNotFoundError: # closed since it was listed
+	        return None
+	def listens():
+	    held = f"/proc/{first.pid}/fd"
+	    return target(f"/proc/self/fd/{s.fileno()}") in [target(f"{held}/{f}") for f in os.listdir(held)]
+	slow, slow_ret = ask_later(b"/slow?ms=1500")
+	wait(lambda: connections() == 2)
+	first.send_signal(signal.SIGTERM)
+	wait(lambda: not listens())
+	waiting, waiting_ret = ask_later(b"/health")
+	assert first.wait(20) == 0
+	slow.join()
+	assert not waiting_ret, waiting_ret
+	second = start("second.log")
+	waiting.join()
+	second.send_signal(signal.SIGTERM)
+	assert second.wait(20) == 0
+	print(ready, slow_ret, waiting_ret)
+	END
+	run timeout 60 python3 activate.py "$MAILQ_BUILD/tests/tools/http_server"
+	assert_equal "$output" "[b'HTTP/1.1 200 OK'] [b'HTTP/1.1 200 OK'] [b'HTTP/1.1 200 OK']"
+}
+
 @test "a Unix socket: its mode, what is stale, what is taken" {
 	mkdir served
 	start_server one "$MAILQ_BUILD/tests/tools/http_server" "$PWD/sock"

@@ -357,6 +357,20 @@ asyncmail_sent_total{account_id="\\xff"} 1'
 	[ -s mailq.prom ]
 }
 
+@test "bounces, what the application heard, and what it handed out that was no message" {
+	mailq-run -q
+	printf '{"t":"2026-11-21T07:38:00.000000Z","event":%s}\n' \
+		'"bounced","id":"a","lane":"main","account":"main","class":"hard"' \
+		'"bounced","id":"b","lane":"main","account":"main","class":"soft"' \
+		'"bounced","id":"c","lane":"main","account":"main","class":"soft"' \
+		'"reported","ids":["a","b"]' '"refused","id":"d"' >"$MAILQ_SPOOL/log/1732170240.000000.abcdefgh.log"
+	assert_metric 'mailq_bounces_total{account_id="main",kind="hard"}' 1
+	assert_metric 'mailq_bounces_total{account_id="main",kind="soft"}' 2
+	assert_metric mailq_reports_told_total 2
+	assert_metric mailq_fetch_refused_total 1
+	assert_equal "$(sums main)" '0 0 0 0 0 0 0'
+}
+
 @test "metrics takes no operand" {
 	run -64 mailq-status metrics x
 	assert_match "$output" "metrics: unexpected operand 'x'"

@@ -280,6 +280,57 @@ server() {
 	nothing_queued
 }
 
+# asked_for HOST [CURL OPTION...]: the answer's status
+asked_for() {
+	local host=$1
+
+	shift
+	curl -sS -o body.txt -w '%{http_code}' -H "Host: $host" "$@" "$URL/status"
+}
+
+@test "without a token, a name that is not this machine's is refused, as a page may have made it up" {
+	server 'hosts = [ "mail.example.com", "*.inner.example" ];'
+	hostname >name || cat /proc/sys/kernel/hostname >name
+	start_serve s port
+	for host in "127.0.0.1:$port" 127.0.0.1 '[::1]:1' 10.1.2.3 localhost "localhost:$port" LOCALHOST localhost. \
+		app.localhost "$(cat name)" "$(cut -d. -f1 name):$port" mail.example.com MAIL.example.com:80 \
+		a.inner.example b.a.inner.example.; do
+		assert_equal "$(asked_for "$host")" 200 "$host"
+	done
+	for host in evil.example "evil.example:$port" 127.0.0.1.evil.example localhost.evil.example evillocalhost \
+		inner.example evilinner.example xmail.example.com 127.0.0.1x 0x7f.1 ::1 '[::1' '[evil.example]' \
+		"$(cat name).evil.example" "$(head -c 300 /dev/zero | tr '\0' a)" ''; do
+		assert_equal "$(asked_for "$host")" 403 "$host"
+	done
+	assert_match "$(cat body.txt)" '"detail":"This server is not asked for by this name: .*server.hosts'
+	post $ADD "$(add_one)" -H 'Host: evil.example'
+	answer 403
+	nothing_queued
+	# What says nothing, and asks for no token ever, is answered.
+	api GET /health -H 'Host: evil.example'
+	answer 200
+	# The names are read again.
+	server 'hosts = "*";'
+	kill -HUP "$(server_pid s)"
+	wait_for file_has s.log 'configuration was read again'
+	assert_equal "$(asked_for evil.example)" 200
+	# With a token the name does not matter: no page of another has it.
+	server 'api_token = "t";'
+	kill -HUP "$(server_pid s)"
+	wait_for eval '[ "$(asked_for evil.example)" = 401 ]'
+	assert_equal "$(asked_for evil.example -H 'X-API-Token: t')" 200
+	# Nor on a Unix socket, which no page reaches.
+	stop_server s
+	server ''
+	start_server u mailq-serve --listen "$PWD/api.sock"
+	wait_for file_has u.log 'listening on unix:'
+	assert_equal "$(asked_for anything.example --unix-socket "$PWD/api.sock")" 200
+	stop_server u
+	# A name that it listens on is its own.
+	start_serve l other --listen "localhost:0"
+	assert_equal "$(asked_for evil.example)" 403
+}
+
 # ---- where it listens --------------------------------------------------------------------------
 
 @test "without a token only this machine may connect, unless it is told otherwise" {
@@ -359,6 +410,58 @@ server() {
 	answer 200
 }
 
+# serial PORT: that of the certificate which a new connection gets
+serial() {
+	openssl s_client -connect "127.0.0.1:$1" </dev/null 2>/dev/null | openssl x509 -noout -serial
+}
+has_serial() { # PORT SERIAL
+	[ "$(serial "$1")" = "$2" ]
+}
+
+@test "SIGHUP takes a new certificate; what is open goes on, and one that is none changes nothing" {
+	make_certificates certs
+	make_certificates others
+	mkdir tls
+	cp certs/server.pem certs/server.key tls
+	free_port port
+	server "listen = \"127.0.0.1:$port\"; tls_certificate = \"$PWD/tls/server.pem\"; tls_key = \"$PWD/tls/server.key\";"
+	start_server s mailq-serve
+	wait_port s "$port"
+	first=$(serial "$port")
+	[ -n "$first" ]
+	cat >kept.py <<-'E'
+	import http.client, os, ssl, sys, time
+	c = http.client.HTTPSConnection("127.0.0.1", int(sys.argv[1]), context=ssl._create_unverified_context(), timeout=30)
+	for i in range(3):
+	    c.request("GET", "/health")
+	    print(c.getresponse().read().decode(), flush=True)
+	    while i < 2 and not os.path.exists(f"go{i}"):
+	        time.sleep(0.01)
+	E
+	/usr/bin/python3 kept.py "$port" >kept.txt 3>&- &
+	kept=$!
+	wait_for file_lines kept.txt 1
+	cp others/server.pem others/server.key tls
+	want=$(openssl x509 -noout -serial -in others/server.pem)
+	[ "$first" != "$want" ]
+	kill -HUP "$(server_pid s)"
+	wait_for has_serial "$port" "$want"
+	touch go0
+	wait_for file_lines kept.txt 2
+	# A key of another certificate, and none at all.
+	cp certs/server.key tls
+	kill -HUP "$(server_pid s)"
+	wait_for file_has s.log 'the certificate stays as it was'
+	rm tls/server.pem
+	kill -HUP "$(server_pid s)"
+	wait_for file_has s.log 'server.tls_certificate: .*server.pem: No such file.*the certificate stays as it was'
+	assert_equal "$(serial "$port")" "$want"
+	touch go1
+	wait "$kept"
+	assert_equal "$(sort -u kept.txt)" '{"status":"ok"}'
+	stop_server s
+}
+
 @test "an address that is taken, and one that is none" {
 	start_serve s port
 	run -69 --separate-stderr mailq-serve --listen "127.0.0.1:$port"
@@ -377,16 +480,24 @@ server() {
 	port, pid = int(sys.argv[1]), int(sys.argv[2])
 	body = sys.argv[3].encode()
 	s = socket.create_connection(("127.0.0.1", port))
-	s.sendall(b"POST /commands/add-messages HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
+	s.sendall(b"POST /commands/add-messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body))
 	s.sendall(body[:20])
 	# An answer on another connection says that the server has seen what came before it.
 	t = socket.create_connection(("127.0.0.1", port))
-	t.sendall(b"GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	t.sendall(b"GET /none HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 	while t.recv(4096):
 	    pass
 	os.kill(pid, signal.SIGTERM)
 	while "stopping" not in open("s.log").read():
 	    time.sleep(0.01)
+	# Nobody else is let in, though it is there still.
+	end, refused = time.monotonic() + 20, False
+	while not refused and time.monotonic() < end:
+	    try:
+	        socket.create_connection(("127.0.0.1", port)).close()
+	    except ConnectionRefusedError:
+	        refused = True
+	print("refused", refused)
 	s.sendall(body[20:])
 	answer = b""
 	while chunk := s.recv(4096):
@@ -394,7 +505,8 @@ server() {
 	print(answer.decode())
 	E
 	run /usr/bin/python3 slow.py "$port" "$(server_pid s)" "$(add_one)"
-	assert_match "$output" '^HTTP/1.1 200 '
+	assert_match "$output" '^refused True
+HTTP/1.1 200 '
 	assert_match "$output" '"queued":1'
 	pid=$(server_pid s)
 	wait_gone "$pid"

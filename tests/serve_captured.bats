@@ -231,3 +231,57 @@ EOF
 	! grep -q 'GET /health' s.log
 	[ -s page.png ]
 }
+
+@test "a browser is asked for the token as a password, on these pages alone" {
+	command -v chromium >/dev/null || skip 'there is no chromium'
+	configure '' 'server: { api_token = "se:cret ü"; tokens = ( { name = "s"; token = "s"; scopes = ( "send" ); } ); };'
+	start_serve s port
+	put new/1.M1P1Q1.host <<EOF
+Subject: Behind a password
+Content-Type: text/html; charset=utf-8
+
+<p>Shown</p>
+EOF
+	local html='Accept: text/html,application/xhtml+xml,*/*;q=0.8' path
+	for path in /captured /captured/1.M1P1Q1.host /captured/1.M1P1Q1.host/html /captured/1.M1P1Q1.host/parts/0; do
+		api GET $path -H "$html"
+		answer 401
+		assert_match "$head" $'\nWWW-Authenticate: Basic realm="[^"]*API token[^"]*", charset="UTF-8"'
+		api GET $path -H "$html" -u 'anyone:se:cret ü'
+		answer 200
+		# A program needs no accept, and may use it, too.
+		api GET $path -u ':se:cret ü'
+		answer 200
+		for wrong in 'anyone:secret' 'se:cret ü:' 'x:' 's:x'; do
+			api GET $path -u "$wrong"
+			answer 401
+		done
+		api GET $path -u 'x:s'
+		answer 403
+		for header in 'Basic' 'Basic !' 'Basic eDp5AHo=' 'Bearer s' 'Basic eA=='; do
+			api GET $path -H "Authorization: $header"
+			answer 401
+		done
+	done
+	# Only our own field counts where both are there.
+	api GET /captured -u 'x:se:cret ü' -H 'X-API-Token: wrong'
+	answer 401
+	api GET /captured
+	assert_match "$head" $'\nWWW-Authenticate: ApiKey '
+	for path in /messages /status /metrics /commands/rules; do
+		api GET $path -H "$html" -u 'anyone:se:cret ü'
+		answer 401
+		assert_match "$head" $'\nWWW-Authenticate: ApiKey '
+	done
+	api POST /commands/suspend -u 'anyone:se:cret ü'
+	answer 401
+	grep -q ' api_token GET /captured 200 ' s.log
+	! grep -q 'se:cret' s.log
+	# The name and the password in the address are what a user would type into the browser's window.
+	run -0 chromium --headless --no-sandbox --disable-gpu --disable-background-networking --disable-sync \
+		--disable-component-update --no-first-run --host-resolver-rules='MAP * ~NOTFOUND, EXCLUDE 127.0.0.1' \
+		--user-data-dir="$BATS_TEST_TMPDIR/chromium" --virtual-time-budget=5000 --dump-dom \
+		"http://me:se%3Acret%20%C3%BC@127.0.0.1:$port/captured/1.M1P1Q1.host"
+	assert_match "$output" 'Behind a password'
+	grep -q ' api_token GET /captured/1.M1P1Q1.host/html 200' s.log
+}

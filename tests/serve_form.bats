@@ -258,7 +258,7 @@ print("".join(part % ("files", "; filename=\"f\"") for i in range(1001)) + "--B-
 import socket, sys, time
 s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
 body = b"--B\r\nContent-Disposition: form-data; name=\"body\"\r\n\r\n" + open("text", "rb").read()
-s.sendall(b"POST /api/v1/send_email/ HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\n"
+s.sendall(b"POST /api/v1/send_email/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\n"
           b"Content-Length: %d\r\n\r\n" % (len(body) + 100) + body)
 print("held", flush=True)
 time.sleep(60)' "$port"
@@ -345,15 +345,70 @@ time.sleep(60)' "$port"
 for i in range(20000):
 	print(json.dumps({"from": "a@b.example", "to": f"u{i}@example.org", "subject": "S" * 100, "body": "B"}))' >many.jsonl
 	mailq-add -q --json many.jsonl >/dev/null
-	api GET $STATUS
+	api GET "$STATUS?limit=1000000"
 	answer 200
 	before=$(awk '/VmHWM/ { print $2 }' "/proc/$(server_pid s)/status")
 	assert_equal "$(json '[a["total"], len(a["messages"]), len({m["email"] for m in a["messages"]})]')" '[20000,20000,20000]'
 	[ "$(wc -c <body.txt)" -gt 2000000 ]
 	for _ in 1 2 3; do
-		api GET $STATUS
+		api GET "$STATUS?limit=1000000"
 	done
 	after=$(awk '/VmHWM/ { print $2 }' "/proc/$(server_pid s)/status")
 	[ $((after - before)) -lt 2000 ] || fail "grew from $before to $after KiB"
 	assert_equal "$(ls "$MAILQ_SPOOL/tmp")" ''
+}
+
+# rows of the whole list, page by page, LIMIT at a time: "NUMBER EMAIL" a line
+in_pages() { # LIMIT
+	local cursor=
+
+	while :; do
+		api GET "$STATUS?limit=$1&cursor=$cursor"
+		answer 200
+		json '"\n".join("%d %s" % (m["number"], m["email"]) for m in a["messages"])'
+		[ "$(json 'len(a["messages"])')" -le "$1" ]
+		assert_equal "$(json 'a["total"]')" "$want_total"
+		cursor=$(json 'a.get("next", "")')
+		[ -n "$cursor" ] || break
+	done
+}
+
+@test "status: in pages, each recipient once, whatever their size; the total is that of all" {
+	start_serve s port
+	/usr/bin/python3 -c 'import json
+for i in range(30):
+	to = [f"u{i}-{k}@example.org" for k in range(1 + i % 4)]
+	print(json.dumps({"from": "a@b.example", "to": to, "subject": "recipient: x", "body": "B", **({"deferred_ts": 4000000000} if i % 3 == 0 else {})}))' >some.jsonl
+	mailq-add -q --json some.jsonl >/dev/null
+	mailq-add --from a@b.example --to held@example.org --subject S --body B --id held </dev/null
+	mailq-status hold held
+	want_total=74
+	api GET $STATUS
+	answer 200
+	assert_equal "$(json '[a["total"], len(a["messages"]), "next" in a]')" '[74,74,false]'
+	json '"\n".join("%d %s" % (m["number"], m["email"]) for m in a["messages"])' >whole
+	for limit in 1 2 3 7 73 74 75; do
+		in_pages $limit >paged
+		diff whole paged || fail "limit $limit"
+	done
+	# A message that goes amid its recipients takes the rest of them along, and no others.
+	api GET "$STATUS?limit=2"
+	assert_equal "$(json '[m["email"] for m in a["messages"]]')" "$(head -2 whole | cut -d' ' -f2 | sed 's/.*/"&"/' | paste -sd, | sed 's/.*/[&]/')"
+	for bad in x 1 1.2 1.2.x 1.0.sent 1.0.failed~2f~2fa~2fb~2fc '1.0.waiting~2f~2f..~2f..~2fc' -1.0.waiting; do
+		api GET "$STATUS?cursor=$bad"
+		answer 422 '"query","cursor"'
+	done
+	# By default a page is bounded, and the total still that of all.
+	/usr/bin/python3 -c 'import json
+for i in range(10500):
+	print(json.dumps({"from": "a@b.example", "to": f"v{i}@example.org", "subject": "S", "body": "B"}))' >many.jsonl
+	mailq-add -q --json many.jsonl >/dev/null
+	api GET $STATUS
+	assert_equal "$(json '[a["total"], len(a["messages"])]')" '[10574,10000]'
+	api GET "$STATUS?cursor=$(json 'a["next"]')"
+	assert_equal "$(json '[a["total"], len(a["messages"]), a["messages"][0]["number"], "next" in a]')" '[10574,574,10001,false]'
+	# Recipients that are settled are no more waited for, and what is counted is counted anew when it changes.
+	mailq-run -q
+	api GET "$STATUS?limit=1"
+	assert_equal "$(json 'a["total"]')" "$(grep -c . <<<"$(api GET "$STATUS?limit=1000" >/dev/null; json '"\n".join(m["email"] for m in a["messages"])')")"
 }

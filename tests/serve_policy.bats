@@ -120,6 +120,63 @@ account() {
 	assert_equal "$(json 'len(a["rules"])')" 21
 }
 
+# The server is killed before or after each call that changes the spool, started again, and the request
+# repeated: the rule is there once, and one that is to be deleted is gone.
+@test "rules: with a key, one is made once and deleted once, wherever the server was killed" {
+	local at act what shim=$MAILQ_BUILD/tests/preload/faults.so
+
+	accounts "$(capture main)"
+	mailq-rules add --name first >/dev/null
+	mailq-rules add --name second >/dev/null
+	mv "$MAILQ_SPOOL" before
+	ask() { # WHAT
+		if [ "$1" = create ]; then
+			post $RULES '{"name":"once"}' -H 'Idempotency-Key: k'
+		else
+			api DELETE $RULES/2 -H 'Idempotency-Key: k'
+		fi
+	}
+	for what in create delete; do
+		want=$([ $what = create ] && echo '["first","second","once"]' || echo '["first"]')
+		for act in before after; do
+			for ((at = 1; at < 60; at++)); do
+				rm -rf "$MAILQ_SPOOL"
+				cp -r before "$MAILQ_SPOOL"
+				ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$shim FAULTS_UNDER=$MAILQ_SPOOL \
+					FAULTS_AT=$at FAULTS_ACT=$act FAULTS_LOG=$PWD/calls start_serve s api
+				if ask $what 2>/dev/null; then
+					[ "$code" = 200 ] && [ "$at" -gt 8 ] || fail "$what $act $at: $code $body"
+					stop_server s
+					break
+				fi
+				wait_gone "$(server_pid s)"
+				rm -f s.server
+				start_serve s api
+				ask $what
+				answer 200 || fail "$what $act $at"
+				assert_equal "$(json '[r["name"] for r in a["rules"]]')" "$want" "$what $act $at"
+				first=$body
+				ask $what
+				assert_equal "$body" "$first" "$what $act $at"
+				api GET $RULES
+				assert_equal "$body" "$first" "$what $act $at"
+				stop_server s
+			done
+			[ "$at" -lt 60 ]
+		done
+	done
+	# What a rule was made by is in the file, and shown to nobody.
+	start_serve s api
+	post $RULES '{"name":"shown"}' -H 'Idempotency-Key: l'
+	grep -q '"once":"once-' "$MAILQ_SPOOL/rules"
+	[[ $body != *once-* ]]
+	post $RULES '{"once":"x"}'
+	answer 422 '"loc":\["body","once"\]'
+	# Another key makes another, also of the same name; and one that is changed is known still.
+	post $RULES '{"name":"shown"}' -H 'Idempotency-Key: m'
+	assert_equal "$(json '[r["name"] for r in a["rules"]]')" '["first","shown","shown"]'
+}
+
 # ---- accounts ----------------------------------------------------------------------------------
 
 @test "accounts: made, replaced and listed, their password never" {
@@ -297,7 +354,8 @@ account() {
 	assert_equal "$body" '{"ok":true,"active":false,"account_id":"main"}'
 	post /instance/suspend "{\"tenant_id\":\"t1\",\"batch_code\":\"spring\",\"until\":$(($(date +%s) + 3600))}"
 	answer 200
-	assert_equal "$body" '{"ok":true,"active":false,"batch_code":"spring"}'
+	assert_equal "$body" \
+		'{"ok":true,"active":false,"batch_code":"spring","tenant_id":"t1","suspended_batches":["spring"],"pending_messages":0}'
 	api GET /instance/status
 	answer 200 '"active":true'
 	add --account main >/dev/null
@@ -337,4 +395,71 @@ account() {
 	answer 422
 	run -0 mailq-status --json
 	assert_equal "$(jq -c '[.suspended[].account]' <<<"$output")" '["default"]'
+}
+
+@test "suspend: as the clients of the first service's grown form order it, in the query or the body" {
+	accounts "$(capture main)"
+	start_serve s api
+	add_ids a 3 --batch b1
+	add_ids b 1
+	# A batch that is named in the query is not everything.
+	api POST '/commands/suspend?tenant_id=t1&batch_code=b1' -H 'Content-Type: application/json' -d '{}'
+	answer 200
+	assert_equal "$body" \
+		'{"ok":true,"active":false,"batch_code":"b1","tenant_id":"t1","suspended_batches":["b1"],"pending_messages":3}'
+	api GET /status
+	assert_equal "$(json 'a["active"]')" true
+	post /instance/suspend '{"tenant_id":"t1","batch_code":"b2"}'
+	assert_equal "$(json 'sorted(a["suspended_batches"])')" '["b1","b2"]'
+	run_mailq
+	assert_equal "$(captured main)" 1
+	api POST '/commands/activate?tenant_id=t1&batch_code=b2'
+	answer 200 '"suspended_batches":\["b1"\]'
+	post /tenants/suspend_batch '{"tenant_id":"t1"}'
+	answer 200
+	assert_equal "$(json '(a["active"], sorted(a["suspended_batches"]), a["pending_messages"])')" '[false,["*","b1"],3]'
+	api GET '/tenants/get_suspended_batches?tenant_id=t1'
+	assert_equal "$(json 'sorted(a["suspended_batches"])')" '["*","b1"]'
+	api GET /status
+	assert_equal "$(json 'a["active"]')" false
+	# A tenant as a whole: its batches too.
+	post /tenants/activate_batch '{"tenant_id":"t1"}'
+	answer 200 '"suspended_batches":\[\]'
+	run_mailq
+	assert_equal "$(captured main)" 4
+	# The scheduler, as it was before there were tenants: the batches stay as they are.
+	post /commands/suspend '{"batch_code":"b1"}'
+	post /commands/activate '{}'
+	assert_equal "$body" '{"ok":true,"active":true}'
+	api GET /tenants/get_suspended_batches
+	assert_equal "$body" '{"ok":true,"suspended_batches":["b1"]}'
+	# What the query says is part of what a key stands for.
+	api POST '/commands/suspend?batch_code=x' -H 'Idempotency-Key: k'
+	answer 200
+	api POST '/commands/suspend?batch_code=x' -H 'Idempotency-Key: k'
+	answer 200 '"batch_code":"x"'
+	api POST '/commands/suspend?batch_code=y' -H 'Idempotency-Key: k'
+	answer 409
+	api POST /commands/activate -d '{"batch_code":"x"}'
+	api POST '/commands/suspend?batch_code='
+	answer 422 '"loc":\["query","batch_code"\]'
+	api GET /tenants/list
+	assert_equal "$(json '[t["id"] for t in a]')" '["default"]'
+	api GET '/tenants?active_only=true'
+	assert_equal "$(json '[t["id"] for t in a["tenants"]]')" '["default"]'
+}
+
+@test "accounts: use_tls of the grown form is STARTTLS, but for port 465" {
+	accounts "$(capture main)"
+	start_serve s api
+	post /accounts/add "$(account one '"tenant_id":"t1"' '"use_tls":true' '"user":"u"' '"password":"p"')"
+	answer 200
+	post /accounts/add '{"id":"two","host":"mail.example.com","port":465,"use_tls":true}'
+	answer 200
+	post /account "$(account three '"use_tls":true')"
+	answer 200
+	grep -q 'starttls = "required"' "$MAILQ_SPOOL/accounts/one"
+	! grep -q use_tls "$MAILQ_SPOOL/accounts/one"
+	grep -q 'use_tls = true' "$MAILQ_SPOOL/accounts/two"
+	grep -q 'use_tls = true' "$MAILQ_SPOOL/accounts/three"
 }

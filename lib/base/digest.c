@@ -61,6 +61,18 @@ digest_end(struct digest **d, unsigned char ret[DIGEST_SIZE])
 	*d = NULL;
 }
 
+void
+digest_hmac(const void *key, size_t key_len, const void *bytes, size_t n,
+    unsigned char ret[DIGEST_SIZE])
+{
+	crypto_auth_hmacsha256_state state;
+
+	crypto_auth_hmacsha256_init(&state, key, key_len);
+	crypto_auth_hmacsha256_update(&state, bytes, n);
+	crypto_auth_hmacsha256_final(&state, ret);
+	sodium_memzero(&state, sizeof state);
+}
+
 char *
 digest_text(const unsigned char digest[DIGEST_SIZE], char ret[DIGEST_TEXT_SIZE])
 {

@@ -1,4 +1,4 @@
-/* SHA-256 (FIPS 180-4), and comparing secrets. */
+/* SHA-256 (FIPS 180-4), HMAC with it, and comparing secrets. */
 #ifndef BASE_DIGEST_H
 #define BASE_DIGEST_H
 
@@ -16,6 +16,9 @@ struct digest;
 struct digest *digest_begin(void);
 void digest_add(struct digest *d, const void *bytes, size_t n);
 void digest_end(struct digest **d, unsigned char ret[DIGEST_SIZE]);
+/* HMAC-SHA256 (RFC 2104) under a key of any length. */
+void digest_hmac(const void *key, size_t key_len, const void *bytes, size_t n,
+    unsigned char ret[DIGEST_SIZE]);
 /* Hexadecimal, lower case; returns ret. */
 char *digest_text(const unsigned char digest[DIGEST_SIZE], char ret[DIGEST_TEXT_SIZE]);
 /* Reads 64 hexadecimal digits.  -1 where text is something else. */

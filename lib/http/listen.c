@@ -282,7 +282,7 @@ take_inherited(struct http_listeners *set, int fd, struct err *err)
 		    "descriptor %d of LISTEN_FDS: expected a listening stream socket", fd);
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return err_sys(err, EX_OSERR, "descriptor %d of LISTEN_FDS", fd);
-	add(set, fd);
+	add(set, fd)->inherited = true;
 	return 0;
 }
 

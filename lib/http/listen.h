@@ -20,10 +20,11 @@
 
 struct http_listener {
 	int fd;
-	bool tls;      /* speaks TLS: set by the caller, for sockets handed over too */
-	bool loopback; /* only this machine reaches it: 127.0.0.0/8, ::1, or a Unix socket */
-	char *path;    /* of a Unix socket that was made here; NULL otherwise */
-	dev_t dev;     /* of path: it is unlinked only while it is still the same file */
+	bool tls;	/* speaks TLS: set by the caller, for sockets handed over too */
+	bool loopback;	/* only this machine reaches it: 127.0.0.0/8, ::1, or a Unix socket */
+	bool inherited; /* handed over: whoever did so holds it still, and goes on listening */
+	char *path;	/* of a Unix socket that was made here; NULL otherwise */
+	dev_t dev;	/* of path: it is unlinked only while it is still the same file */
 	ino_t ino;
 	char name[160]; /* "127.0.0.1:8000", "[::1]:8000" with the real port, "unix:/run/x" */
 };
@@ -62,7 +63,7 @@ int http_listen_inherited(struct http_listeners *set, struct err *err);
 /* True if other machines can reach one of them. */
 bool http_listeners_public(const struct http_listeners *set);
 
-/* Closes all, and unlinks the Unix sockets that were made here. */
+/* Closes all, and unlinks the Unix sockets that were made here: the set is empty then. */
 void http_listeners_release(struct http_listeners *set);
 
 #endif

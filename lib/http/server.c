@@ -40,8 +40,7 @@ init_locks(struct http_server *s)
 }
 
 struct http_server *
-http_server_new(const struct http_config *config, const struct http_listeners *listeners,
-    struct err *err)
+http_server_new(const struct http_config *config, struct http_listeners *listeners, struct err *err)
 {
 	struct http_server *s = xcalloc(1, sizeof *s);
 
@@ -57,6 +56,59 @@ http_server_new(const struct http_config *config, const struct http_listeners *l
 	}
 	return s;
 }
+
+/* ---- certificates that are replaced --------------------------------------------------------------- */
+
+void
+daemon_replace(struct http_server *s, void *daemon)
+{
+	struct retired *old = xcalloc(1, sizeof *old);
+
+	pthread_mutex_lock(&s->lock);
+	*old = (struct retired){ s->daemons[1], s->retired };
+	s->retired = old;
+	s->daemons[1] = daemon;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void *
+daemon_unused(struct http_server *s)
+{
+	void *daemon = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	for (struct retired **at = &s->retired; *at != NULL && daemon == NULL;) {
+		struct retired *this = *at;
+		const struct http_conn *conn = s->conns;
+
+		while (conn != NULL && conn->daemon != this->daemon)
+			conn = conn->next;
+		if (conn != NULL) {
+			at = &this->next;
+			continue;
+		}
+		daemon = this->daemon;
+		*at = this->next;
+		free(this);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return daemon;
+}
+
+int
+http_server_renew_tls(struct http_server *s, const char *certificate, const char *key,
+    struct err *err)
+{
+	int result;
+
+	s->config.tls_certificate = certificate;
+	s->config.tls_key = key;
+	result = mhd_renew(s, err);
+	s->config.tls_certificate = s->config.tls_key = NULL;
+	return result;
+}
+
+/* ---- the end -------------------------------------------------------------------------------------- */
 
 /* Waits until no connection is left, at most until then (monotonic); true if so. */
 static bool

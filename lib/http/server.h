@@ -112,7 +112,8 @@ struct http_config {
 	/* Called for each request, in a polling thread; may be NULL. */
 	void (*access)(const struct http_access *access, void *arg);
 	/* The certificate (chain) and key, PEM, of the listeners that speak TLS 1.2 and 1.3. */
-	const char *tls_certificate; /* the text itself, not a file's name */
+	const char *
+	    tls_certificate; /* the text itself, not a file's name; needed by http_server_new alone */
 	const char *tls_key;
 
 	/* 0 in any of these is the default in brackets. */
@@ -127,13 +128,22 @@ struct http_config {
 	int64_t idle_usec;    /* from an answer to the head of the next request [60 s] */
 };
 
-/* Starts to serve, on the listeners of the set, which must outlive the server (releasing them is the
- * caller's).  NULL with err where threads or TLS cannot be had. */
+/* Starts to serve, on the listeners of the set, which must outlive the server; http_server_stop
+ * releases them, else the caller does.  NULL with err where threads or TLS cannot be had. */
 struct http_server *http_server_new(const struct http_config *config,
-    const struct http_listeners *listeners, struct err *err);
+    struct http_listeners *listeners, struct err *err);
 
 /*
- * Accepts no more, lets what was received be answered (with Connection: close), and returns 0 when all
+ * New connections get another certificate and key from now on, in PEM; those that are open keep theirs.
+ * -1 with err where these are none: all stays as it was.  One call at a time.
+ */
+int http_server_renew_tls(struct http_server *server, const char *certificate, const char *key,
+    struct err *err);
+
+/*
+ * Accepts no more: who has connected by now is served, then the listeners are released, so that a new
+ * connection is refused at once, or waits for the next server where the socket was handed over.  Lets
+ * what was received be answered (with Connection: close), and returns 0 when all
  * is done.  After bound microseconds the connections are cut; where a handler still runs then, -1
  * with errno = ETIMEDOUT: the server must not be freed, the process can only exit (or call again).
  */
@@ -214,6 +224,9 @@ void http_close(struct http_request *r);
  * after it, r is gone. */
 void http_defer(struct http_request *r);
 void http_finish(struct http_request *r);
+/* For a quick handler that finds, before it has done anything, that it may have to wait: true where it runs
+ * in the polling thread.  It returns then, and is called again in a worker, where this is false. */
+bool http_needs_worker(struct http_request *r);
 
 /* ---- the log ----------------------------------------------------------------------------------- */
 

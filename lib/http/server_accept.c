@@ -17,7 +17,8 @@
 #include "base/clock.h"
 
 #define TICK_MSEC 200
-#define BATCH 64 /* accepted before another listener gets its turn */
+#define BATCH 64  /* accepted before another listener gets its turn */
+#define LAST 4096 /* the same when there is no other turn: more than a listener lets wait */
 /* What an event belongs to: a listener's index, a lingering descriptor, or the eventfd. */
 #define LINGERING (UINT64_C(1) << 32)
 #define WAKE (UINT64_C(1) << 33)
@@ -251,16 +252,16 @@ welcome(struct http_server *s, const struct http_listener *l, int fd,
 		request_release(&conn->request);
 		free(conn);
 		turn_away(s, fd, l->tls);
-	} else if (mhd_add(s, l->tls, fd, (const struct sockaddr *)peer, len) < 0 &&
+	} else if (mhd_add(conn, (const struct sockaddr *)peer, len) < 0 &&
 	    accept_claim(s, fd) == conn)
 		drop(conn);
 }
 
 /* 0, or -1 where there is no accepting now: no descriptors, no memory. */
 static int
-accept_some(struct http_server *s, const struct http_listener *l)
+accept_some(struct http_server *s, const struct http_listener *l, int most)
 {
-	for (int i = 0; i < BATCH && !atomic_load(&s->stopping); i++) {
+	for (int i = 0; i < most; i++) {
 		struct sockaddr_storage peer = { .ss_family = AF_UNIX };
 		socklen_t len = sizeof peer;
 		int fd =
@@ -285,6 +286,18 @@ listen_to(struct http_server *s, int op, bool hear)
 
 		epoll_ctl(s->epoll, op, s->listeners->v[i].fd, &event);
 	}
+}
+
+/* Whoever has connected by now is served; who comes later is refused, or waits for the next server where
+ * the socket was handed over: then those who wait are left to that, too. */
+static void
+close_listeners(struct http_server *s)
+{
+	listen_to(s, EPOLL_CTL_DEL, false);
+	for (size_t i = 0; i < s->listeners->n; i++)
+		if (!s->listeners->v[i].inherited)
+			accept_some(s, &s->listeners->v[i], LAST);
+	http_listeners_release(s->listeners);
 }
 
 /* ---- watching ---------------------------------------------------------------------------------- */
@@ -358,7 +371,7 @@ patience(struct http_server *s)
 	bool busy;
 
 	pthread_mutex_lock(&s->lock);
-	busy = s->n_conns > 0 || s->n_lingering > 0;
+	busy = s->n_conns > 0 || s->n_lingering > 0 || s->retired != NULL;
 	pthread_mutex_unlock(&s->lock);
 	return busy ? TICK_MSEC : -1;
 }
@@ -382,13 +395,13 @@ watch(void *arg)
 				(void)!read(s->wake, &count, sizeof count);
 			else if (what & LINGERING)
 				linger_read(s, (int)(uint32_t)what);
-			else if (accept_some(s, &s->listeners->v[what]) < 0 && !paused) {
+			else if (accept_some(s, &s->listeners->v[what], BATCH) < 0 && !paused) {
 				listen_to(s, EPOLL_CTL_MOD, false);
 				paused = true;
 			}
 		}
 		if (atomic_load(&s->stopping) && !deaf) {
-			listen_to(s, EPOLL_CTL_DEL, false);
+			close_listeners(s);
 			deaf = true;
 			next = 0;
 		}
@@ -396,6 +409,7 @@ watch(void *arg)
 			continue;
 		next = clock_monotonic() + TICK_MSEC * 1000;
 		accept_cut(s, false);
+		mhd_tidy(s);
 		if (paused && !deaf)
 			listen_to(s, EPOLL_CTL_MOD, true);
 		paused = false;

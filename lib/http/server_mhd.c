@@ -366,9 +366,15 @@ mhd_head_size(struct http_request *r)
 }
 
 int
-mhd_add(struct http_server *s, bool tls, int fd, const struct sockaddr *addr, socklen_t len)
+mhd_add(struct http_conn *conn, const struct sockaddr *addr, socklen_t len)
 {
-	return MHD_add_connection(s->daemons[tls], fd, addr, len) == MHD_YES ? 0 : -1;
+	struct http_server *s = conn->server;
+	void *daemon;
+
+	pthread_mutex_lock(&s->lock);
+	daemon = conn->daemon = s->daemons[conn->tls];
+	pthread_mutex_unlock(&s->lock);
+	return MHD_add_connection(daemon, conn->fd, addr, len) == MHD_YES ? 0 : -1;
 }
 
 /* Keeps what the library says while it starts: why TLS cannot be had is told nowhere else. */
@@ -376,7 +382,7 @@ static void __attribute__((format(printf, 2, 0))) hear(void *arg, const char *fm
 {
 	struct http_server *s = arg;
 
-	if (s->starting && *s->said == '\0') /* the first is the cause */
+	if (atomic_load(&s->starting) && *s->said == '\0') /* the first is the cause */
 		vsnprintf(s->said, sizeof s->said, fmt, ap);
 }
 
@@ -415,7 +421,7 @@ mhd_start(struct http_server *s, struct err *err)
 {
 	sigset_t all, old;
 
-	s->starting = true;
+	atomic_store(&s->starting, true);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (size_t i = 0; i < s->listeners->n; i++) {
@@ -427,7 +433,7 @@ mhd_start(struct http_server *s, struct err *err)
 			break;
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	s->starting = false;
+	atomic_store(&s->starting, false);
 	for (size_t i = 0; i < s->listeners->n; i++)
 		if (s->daemons[s->listeners->v[i].tls] == NULL) {
 			mhd_stop(s);
@@ -437,9 +443,42 @@ mhd_start(struct http_server *s, struct err *err)
 	return 0;
 }
 
+int
+mhd_renew(struct http_server *s, struct err *err)
+{
+	void *daemon;
+	sigset_t all, old;
+
+	if (s->daemons[1] == NULL)
+		return 0;
+	*s->said = '\0';
+	atomic_store(&s->starting, true);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	daemon = start(s, true);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	atomic_store(&s->starting, false);
+	if (daemon == NULL)
+		return err_set(err, EX_CONFIG, "the certificate and its key cannot be used: %.*s",
+		    (int)strcspn(s->said, "\n"), s->said);
+	daemon_replace(s, daemon);
+	accept_wake(s);
+	return 0;
+}
+
+void
+mhd_tidy(struct http_server *s)
+{
+	void *daemon;
+
+	while ((daemon = daemon_unused(s)) != NULL)
+		MHD_stop_daemon(daemon);
+}
+
 void
 mhd_stop(struct http_server *s)
 {
+	mhd_tidy(s);
 	for (int i = 0; i < 2; i++) {
 		if (s->daemons[i] != NULL)
 			MHD_stop_daemon(s->daemons[i]);

@@ -69,6 +69,7 @@ struct http_request {
 	const char *piece; /* for a worker; NULL: the body is complete */
 	size_t piece_len;
 	bool begun;		   /* route->begin was called */
+	bool here;		   /* a quick handler runs, and has not asked for a worker */
 	bool suspended;		   /* the library leaves the connection alone until mhd_resume */
 	atomic_int holders;	   /* who may still touch it besides the polling thread */
 	struct http_request *next; /* in the workers' queue */
@@ -86,6 +87,7 @@ struct http_conn {
 	struct http_conn *next, **back; /* under server->lock */
 	int fd;
 	bool tls;
+	void *daemon; /* whose it is */
 	unsigned char
 	    key[9]; /* family and the bytes that count for per_address; 0: counts for none */
 	char address[48];
@@ -95,6 +97,12 @@ struct http_conn {
 	struct http_request request;
 };
 
+/* One of the library's that gets no new connections, and ends with its last. */
+struct retired {
+	void *daemon;
+	struct retired *next;
+};
+
 struct lingerer {
 	int fd;
 	int64_t deadline;
@@ -102,8 +110,9 @@ struct lingerer {
 
 struct http_server {
 	struct http_config config;
-	const struct http_listeners *listeners;
-	void *daemons[2]; /* plain, TLS; NULL: not needed */
+	struct http_listeners *listeners; /* the watching thread's, from its start */
+	void *daemons[2];		  /* plain, TLS; NULL: not needed; the second under lock */
+	struct retired *retired;	  /* under lock: those of earlier certificates */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a connection went, for http_server_stop */
@@ -117,7 +126,7 @@ struct http_server {
 
 	pthread_t watcher;
 	bool watching;
-	bool starting;
+	atomic_bool starting;
 	char said[300]; /* by the library */
 	int wake;	/* eventfd */
 	int epoll;
@@ -140,7 +149,11 @@ struct http_server {
 int mhd_start(struct http_server *s, struct err *err);
 void mhd_stop(struct http_server *s);
 /* Hands an accepted socket over, which is closed on failure. */
-int mhd_add(struct http_server *s, bool tls, int fd, const struct sockaddr *addr, socklen_t len);
+int mhd_add(struct http_conn *conn, const struct sockaddr *addr, socklen_t len);
+/* Replaces what new connections with TLS are handed to. */
+int mhd_renew(struct http_server *s, struct err *err);
+/* Ends those that are retired and have no connection left. */
+void mhd_tidy(struct http_server *s);
 /* The library leaves the connection alone, from now on (in its polling thread) until mhd_resume. */
 void mhd_suspend(struct http_request *r);
 /* The request is the polling thread's again. */
@@ -151,6 +164,14 @@ header_fn(void *arg, const char *name, size_t name_len, const char *value, size_
 int mhd_each_header(struct http_request *r, header_fn *call, void *arg);
 /* The head's size in bytes, as it was on the wire. */
 size_t mhd_head_size(struct http_request *r);
+
+/* ---- server.c ---------------------------------------------------------------------------------- */
+
+/* The library's daemon for new connections with TLS; the one before is retired. */
+void daemon_replace(struct http_server *s, void *daemon);
+/* Takes one out that is retired and has no connection left; NULL: there is none.  For the thread that makes
+ * the connections. */
+void *daemon_unused(struct http_server *s);
 
 /* ---- server_head.c ----------------------------------------------------------------------------- */
 
@@ -178,7 +199,7 @@ int request_body(struct http_request *r, const char *bytes, size_t n);
 int worker_start(struct http_server *s, struct err *err);
 void worker_submit(struct http_request *r);
 /* The whole handler, at once, in the polling thread; true where the answer is there, false where it
- * was deferred. */
+ * was deferred, or a worker has it now. */
 bool worker_run_here(struct http_request *r);
 /* Lets the workers end when the queue is empty; waits for them. */
 void worker_stop(struct http_server *s);

@@ -47,14 +47,34 @@ let_go(struct http_request *r)
 bool
 worker_run_here(struct http_request *r)
 {
+	bool moves;
+
 	atomic_store(&r->holders, 1);
+	r->here = true;
 	run(r);
+	moves = !r->here;
+	r->here = false;
 	if (r->suspended) {
 		let_go(r);
 		return false;
 	}
+	if (moves) {
+		mhd_suspend(r);
+		r->step = STEP_WORK;
+		worker_submit(r);
+		return false;
+	}
 	need_reply(r);
 	return true;
+}
+
+bool
+http_needs_worker(struct http_request *r)
+{
+	bool here = r->here;
+
+	r->here = false;
+	return here;
 }
 
 void

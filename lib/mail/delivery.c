@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "mail/header.h"
 #include "mail/message_json.h"
 
@@ -107,4 +108,27 @@ mail_faults_err(const struct mail_faults *faults, const char *prefix, struct err
 		return err_set(err, EX_DATAERR, "%s", text.s);
 	return err_set(err, EX_DATAERR, "%.450s (and %zu more fault%s)", text.s, faults->count - 1,
 	    faults->count > 2 ? "s" : "");
+}
+
+/* ---- fields ---------------------------------------------------------------------------------- */
+
+void
+mail_json_tell_unknown(const struct json *object, const struct mail_json_options *options)
+{
+	static const char *const known[] = { "id", "account_id", "from", "from_addr", "from_name",
+		"to", "cc", "bcc", "reply_to", "return_path", "message_id", "subject", "body",
+		"content_type", "html", "headers", "attachments", "priority", "deferred_ts",
+		"expires_ts", "max_attempts", "batch_code" };
+	struct json_iter it = JSON_ITER_INIT;
+	const struct json *value;
+	const char *name;
+
+	while (json_next(object, &it, &name, &value)) {
+		size_t i = 0;
+
+		while (i < sizeof known / sizeof *known && strcmp(name, known[i]) != 0)
+			i++;
+		if (i == sizeof known / sizeof *known)
+			options->unknown(options->arg, name);
+	}
 }

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "mail/header.h"
 #include "mail/mime.h"
 
 #define ATTACHMENT_MAX ((size_t)64 << 20)
@@ -85,17 +86,37 @@ get_string(struct reader *r, const char *name, bool required)
 
 /* ---- addresses ------------------------------------------------------------------------------ */
 
+/* The name of an author whose address came without one. */
+static int
+set_from_name(struct mail_message *m, const char *name, struct err *err)
+{
+	if (mail_text_check(name, strlen(name), err) < 0)
+		return -1;
+	if (m->from.name == NULL)
+		m->from.name = xstrdup(name);
+	return 0;
+}
+
 static void
 read_from(struct reader *r)
 {
 	const char *fallback = r->options->default_from;
-	const char *text = get_string(r, "from", fallback == NULL);
+	/* As the first service's later form calls it. */
+	bool other =
+	    json_get_set(r->object, "from") == NULL && json_get_set(r->object, "from_addr") != NULL;
+	const char *key = other ? "from_addr" : "from";
+	const char *text = get_string(r, key, fallback == NULL);
+	const char *name = get_string(r, "from_name", false);
 	struct err err = ERR_INIT;
 
-	if (text == NULL && json_get_set(r->object, "from") == NULL)
+	if (text == NULL && json_get_set(r->object, key) == NULL)
 		text = fallback;
-	if (text != NULL && mail_message_from(r->m, text, r->options->default_domain, &err) < 0)
-		add_err(r, FIELD("from"), &err);
+	if (text == NULL)
+		return;
+	if (mail_message_from(r->m, text, r->options->default_domain, &err) < 0)
+		add_err(r, FIELD(key), &err);
+	else if (name != NULL && *name != '\0' && set_from_name(r->m, name, &err) < 0)
+		add_err(r, FIELD("from_name"), &err);
 }
 
 static void
@@ -157,6 +178,17 @@ read_addresses(struct reader *r)
 
 /* ---- texts ---------------------------------------------------------------------------------- */
 
+/* "html": true, as a client of the first service says it that names no content_type. */
+static void
+read_html(struct reader *r)
+{
+	const struct json *value = json_get_set(r->object, "html");
+
+	if (value != NULL && json_to_bool(value, &r->m->html) < 0)
+		add_fault(r, FIELD("html"), "type_error.bool",
+		    "value could not be parsed to a boolean");
+}
+
 static void
 read_texts(struct reader *r)
 {
@@ -168,9 +200,12 @@ read_texts(struct reader *r)
 	text = get_string(r, "subject", true);
 	if (text != NULL && mail_message_subject(r->m, text, strlen(text), &err) < 0)
 		add_err(r, FIELD("subject"), &err);
-	text = get_string(r, "body", true);
+	text = get_string(r, "body", !r->options->no_body);
+	if (text == NULL && json_get_set(r->object, "body") == NULL && r->options->no_body)
+		text = "";
 	if (text != NULL && mail_message_body(r->m, text, strlen(text), &err) < 0)
 		add_err(r, FIELD("body"), &err);
+	read_html(r);
 	text = get_string(r, "content_type", false);
 	if (text == NULL)
 		return;
@@ -438,27 +473,6 @@ read_times(struct reader *r)
 	read_max_attempts(r);
 }
 
-static void
-tell_unknown(struct reader *r)
-{
-	static const char *const known[] = { "id", "account_id", "from", "to", "cc", "bcc",
-		"reply_to", "return_path", "message_id", "subject", "body", "content_type",
-		"headers", "attachments", "priority", "deferred_ts", "expires_ts", "max_attempts",
-		"batch_code" };
-	struct json_iter it = JSON_ITER_INIT;
-	const struct json *value;
-	const char *name;
-
-	while (json_next(r->object, &it, &name, &value)) {
-		size_t i = 0;
-
-		while (i < sizeof known / sizeof *known && strcmp(name, known[i]) != 0)
-			i++;
-		if (i == sizeof known / sizeof *known)
-			r->options->unknown(r->options->arg, name);
-	}
-}
-
 int
 mail_message_from_json(const struct json *object, const struct mail_json_options *options,
     struct mail_message *ret_message, struct mail_delivery *ret_delivery,
@@ -481,6 +495,6 @@ mail_message_from_json(const struct json *object, const struct mail_json_options
 	read_priority(&r);
 	read_times(&r);
 	if (options->unknown != NULL)
-		tell_unknown(&r);
+		mail_json_tell_unknown(object, options);
 	return faults->count > before || faults->truncated ? -1 : 0;
 }

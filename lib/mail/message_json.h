@@ -1,7 +1,8 @@
 /*
  * One message as a JSON object: id, account_id, from, to, cc, bcc, reply_to, return_path,
  * message_id, subject, body, content_type, headers, attachments, priority, deferred_ts, expires_ts,
- * max_attempts, batch_code.
+ * max_attempts, batch_code; and as clients of the first service have said the same, from_addr for from,
+ * from_name for the name of an address without one, and html (true) for content_type.
  *
  * All faults of a message are collected, each with its path, so that an API can answer with the
  * list and a program can print lines.
@@ -91,6 +92,7 @@ struct mail_json_options {
 	const char *default_domain; /* for addresses without one; NULL: they are refused */
 	const char *default_from;   /* where a message names none; NULL: from is required */
 	size_t attachment_max;	    /* bytes of one decoded content; 0: 64 MiB */
+	bool no_body;		    /* a message without body is one that says nothing */
 	/*
 	 * Opens the file of an attachment given by path, and decides whether it may be read at all;
 	 * returns a descriptor, or -1 with err.  NULL: files are refused.
@@ -109,5 +111,7 @@ struct mail_json_options {
 int mail_message_from_json(const struct json *object, const struct mail_json_options *options,
     struct mail_message *ret_message, struct mail_delivery *ret_delivery,
     struct mail_faults *faults);
+/* Calls options->unknown for each field that is none of the above. */
+void mail_json_tell_unknown(const struct json *object, const struct mail_json_options *options);
 
 #endif

@@ -188,6 +188,22 @@ read_name(const struct parser *p, const char *value, const char *name, char *ret
 	ret[n] = '\0';
 }
 
+/* A message within, or what is said of one, is shown as a file. */
+static bool
+is_message(const char *type)
+{
+	static const char *const known[] = { "rfc822", "global", "delivery-status",
+		"global-delivery-status", "global-headers", "disposition-notification",
+		"global-disposition-notification", "feedback-report" };
+
+	if (strncmp(type, "message/", 8) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (strcmp(type + 8, known[i]) == 0)
+			return true;
+	return false;
+}
+
 static void
 read_type(const char *value, char *ret)
 {
@@ -200,8 +216,7 @@ read_type(const char *value, char *ret)
 	for (size_t i = 0; i < n; i++)
 		type[i] = (char)tolower((unsigned char)value[i]);
 	type[n] = '\0';
-	/* A message within is shown as a file. */
-	if (mail_type_ok(type) || strcmp(type, "message/rfc822") == 0)
+	if (mail_type_ok(type) || is_message(type))
 		snprintf(ret, MAIL_TYPE_SIZE, "%s", type);
 	else if (strchr(type, '/') != NULL)
 		snprintf(ret, MAIL_TYPE_SIZE, "application/octet-stream");
@@ -401,11 +416,19 @@ mail_parse_header(int fd, uint64_t size, struct buf *header)
 int
 mail_parse(int fd, uint64_t size, mail_parameter *parameter, struct mail_parsed *parsed)
 {
+	return mail_parse_at(fd, 0, size, parameter, parsed);
+}
+
+int
+mail_parse_at(int fd, uint64_t offset, uint64_t length, mail_parameter *parameter,
+    struct mail_parsed *parsed)
+{
 	AUTO_FREE struct parser *p = xcalloc(1, sizeof *p);
 	int rc;
 
 	p->lines.fd = fd;
-	p->lines.size = size;
+	p->lines.at = p->lines.start = p->lines.end = offset;
+	p->lines.size = offset + length;
 	p->parameter = parameter;
 	p->parsed = parsed;
 	buf_init(&p->header, MAIL_PARSE_HEADER);

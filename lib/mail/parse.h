@@ -58,6 +58,10 @@ void mail_parsed_release(struct mail_parsed *parsed);
 int mail_parse_header(int fd, uint64_t size, struct buf *header);
 /* All.  parsed is fresh.  -1 with errno where it cannot be read. */
 int mail_parse(int fd, uint64_t size, mail_parameter *parameter, struct mail_parsed *parsed);
+/* The same for a message that lies within another: the length bytes at offset.  The parts' offsets are those
+ * in the file. */
+int mail_parse_at(int fd, uint64_t offset, uint64_t length, mail_parameter *parameter,
+    struct mail_parsed *parsed);
 
 /* The first part of this type that is no attachment; NULL: there is none. */
 const struct mail_part *mail_part_to_read(const struct mail_parsed *parsed, const char *type);

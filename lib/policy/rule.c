@@ -23,7 +23,8 @@ void
 rule_release(struct rule *rule)
 {
 	free(rule->name);
-	rule->name = NULL;
+	free(rule->once);
+	rule->name = rule->once = NULL;
 }
 
 void
@@ -68,6 +69,7 @@ rules_add(struct rules *rules, const struct rule *rule)
 	added = &rules->v[rules->n++];
 	*added = *rule;
 	added->name = rule->name != NULL ? xstrdup(rule->name) : NULL;
+	added->once = rule->once != NULL ? xstrdup(rule->once) : NULL;
 	added->id = rules->last_id = id;
 	added->priority = priority;
 	rules_sort(rules);
@@ -79,6 +81,15 @@ rules_find(struct rules *rules, int64_t id)
 {
 	for (size_t i = 0; i < rules->n; i++)
 		if (rules->v[i].id == id)
+			return &rules->v[i];
+	return NULL;
+}
+
+struct rule *
+rules_find_once(struct rules *rules, const char *once)
+{
+	for (size_t i = 0; i < rules->n; i++)
+		if (rules->v[i].once != NULL && strcmp(rules->v[i].once, once) == 0)
 			return &rules->v[i];
 	return NULL;
 }

@@ -29,6 +29,7 @@ struct rule {
 	int start_hour, end_hour; /* 0..23; -1: absent, and either absent is all day */
 	bool cross_midnight;	  /* hour >= start or hour < end; days name the evening's day */
 	int64_t interval;	  /* minutes between cycles, 1..RULE_INTERVAL_MAX */
+	char *once; /* names the request that made it, which makes no other; or NULL */
 };
 
 /* In priority order, then by id. */
@@ -40,8 +41,8 @@ struct rules {
 
 void rules_release(struct rules *rules);
 
-/* The file of all rules, JSON Lines: {"last_id":3}, then a rule a line, in the REST API's form; an
- * empty text is no rules.  rules_parse: EX_DATAERR with the line; *ret is to be released in any case.
+/* The file of all rules, JSON Lines: {"last_id":3}, then a rule a line, in the REST API's form, and "once"
+ * where it has that; an empty text is no rules.  rules_parse: EX_DATAERR with the line; *ret is to be released in any case.
  * rules_format appends; -1 with errno = E2BIG. */
 int rules_parse(const char *text, size_t len, struct rules *ret, struct err *err);
 int rules_format(const struct rules *rules, struct buf *out);
@@ -63,6 +64,7 @@ void rule_release(struct rule *rule);
  * already.  It stays where it is until rules are added, removed or sorted. */
 struct rule *rules_add(struct rules *rules, const struct rule *rule);
 struct rule *rules_find(struct rules *rules, int64_t id);
+struct rule *rules_find_once(struct rules *rules, const char *once);
 bool rules_remove(struct rules *rules, int64_t id);
 void rules_sort(struct rules *rules); /* after a priority was changed */
 

@@ -7,10 +7,9 @@
 
 #define WRITE_MAX ((size_t)8 * 1024 * 1024)
 
-void
-rule_put(const struct rule *rule, struct json_writer *w)
+static void
+put_fields(const struct rule *rule, struct json_writer *w)
 {
-	json_begin_object(w);
 	json_member_int(w, "id", rule->id);
 	json_member_str(w, "name", rule->name);
 	json_member_bool(w, "enabled", rule->enabled);
@@ -27,6 +26,13 @@ rule_put(const struct rule *rule, struct json_writer *w)
 		json_member_int(w, "end_hour", rule->end_hour);
 	json_member_bool(w, "cross_midnight", rule->cross_midnight);
 	json_member_int(w, "interval_minutes", rule->interval);
+}
+
+void
+rule_put(const struct rule *rule, struct json_writer *w)
+{
+	json_begin_object(w);
+	put_fields(rule, w);
 	json_end_object(w);
 }
 
@@ -167,8 +173,9 @@ take_field(struct rule *rule, const char **name, const char *key, const struct j
 	    key);
 }
 
-int
-rule_take(struct rule *rule, const struct json *object, struct err *err)
+/* except: a key that is none of the fields, and is passed over; NULL: none. */
+static int
+take_fields(struct rule *rule, const struct json *object, const char *except, struct err *err)
 {
 	struct json_iter it = JSON_ITER_INIT;
 	struct rule changed = *rule;
@@ -179,7 +186,8 @@ rule_take(struct rule *rule, const struct json *object, struct err *err)
 		return err_set(err, EX_DATAERR, "expected a rule as an object, found %s",
 		    json_kind_name(json_kind(object)));
 	while (json_next(object, &it, &key, &value))
-		if (take_field(&changed, &name, key, value, err) < 0)
+		if ((except == NULL || strcmp(key, except) != 0) &&
+		    take_field(&changed, &name, key, value, err) < 0)
 			return -1;
 	changed.name = name != NULL ? xstrdup(name) : NULL;
 	free(rule->name);
@@ -187,11 +195,18 @@ rule_take(struct rule *rule, const struct json *object, struct err *err)
 	return 0;
 }
 
+int
+rule_take(struct rule *rule, const struct json *object, struct err *err)
+{
+	return take_fields(rule, object, NULL, err);
+}
+
 /* ---- the file ---------------------------------------------------------------------------- */
 
 static int
 parse_rule(struct rules *rules, const struct json *object, struct err *err)
 {
+	const struct json *once = json_get(object, "once");
 	struct rule rule;
 	int64_t id;
 
@@ -199,12 +214,15 @@ parse_rule(struct rules *rules, const struct json *object, struct err *err)
 		return -1;
 	if (rules_find(rules, id) != NULL)
 		return err_set(err, EX_DATAERR, "id: %" PRId64 " stands twice", id);
+	if (once != NULL && json_kind(once) != JSON_STRING)
+		return err_set(err, EX_DATAERR, "once: expected a string");
 	if (rules->n == RULES_MAX)
 		return err_set(err, EX_DATAERR, "expected at most %d rules", RULES_MAX);
 	rule_init(&rule);
 	rule.priority = 0;
-	if (rule_take(&rule, object, err) < 0)
+	if (take_fields(&rule, object, "once", err) < 0)
 		return -1;
+	rule.once = json_string(once) != NULL ? xstrdup(json_string(once)) : NULL;
 	rule.id = id;
 	rules->v = xreallocarray(rules->v, rules->n + 1, sizeof *rules->v);
 	rules->v[rules->n++] = rule;
@@ -260,7 +278,10 @@ rules_format(const struct rules *rules, struct buf *out)
 	for (size_t i = 0; i < rules->n; i++) {
 		buf_addc(&text, '\n');
 		w = (struct json_writer)JSON_WRITER(&text);
-		rule_put(&rules->v[i], &w);
+		json_begin_object(&w);
+		put_fields(&rules->v[i], &w);
+		json_member_str(&w, "once", rules->v[i].once);
+		json_end_object(&w);
 		if (json_finish(&w) < 0)
 			return -1;
 	}

@@ -39,6 +39,7 @@ const struct conf_item settings_schema[] = {
 	{ "attachments.paths", CONF_STRINGS, S(attachments.paths), .check = check_directories },
 	{ "attachments.max_size", CONF_SIZE, S(attachments.max_size), "64 MiB", 1, GIB },
 	{ "server.listen", CONF_STRINGS, S(server.listen), "127.0.0.1", .max = 255 },
+	{ "server.hosts", CONF_STRINGS, S(server.hosts), .max = 255 },
 	{ "server.port", CONF_INT, S(server.port), "8000", 1, 65535 },
 	{ "server.socket", CONF_PATH, S(server.socket), .max = 107 },
 	{ "server.socket_mode", CONF_STRING, S(server.socket_mode), "0660", .max = 4,
@@ -66,15 +67,30 @@ const struct conf_item settings_schema[] = {
 	    .check = check_timezone },
 	{ "scheduler.outside_rules", CONF_CHOICE, S(scheduler.outside_rules), "minute",
 	    .choices = "minute wait" },
-	{ "fetch.url", CONF_STRING, S(fetch.url), .max = 8192 },
-	{ "sync.url", CONF_STRING, S(sync.url), .max = 8192 },
+	{ "fetch.url", CONF_STRING, S(fetch.url), .max = 8192, .check = settings_url_check },
+	{ "fetch.user", CONF_STRING, S(fetch.user) },
+	{ "fetch.password", CONF_STRING, S(fetch.password) },
+	{ "fetch.password_file", CONF_PATH, S(fetch.password_file) },
+	{ "fetch.token", CONF_STRING, S(fetch.token), .max = 8192 },
+	{ "fetch.token_file", CONF_PATH, S(fetch.token_file) },
+	{ "fetch.timeout", CONF_DURATION, S(fetch.timeout), "30s", USEC, HOUR },
+	{ "fetch.interval", CONF_DURATION, S(fetch.interval), "1m", USEC, DAY },
+	{ "fetch.max_size", CONF_SIZE, S(fetch.max_size), "64 MiB", KIB, GIB },
+	{ "sync.url", CONF_STRING, S(sync.url), .max = 8192, .check = settings_url_check },
 	{ "sync.user", CONF_STRING, S(sync.user) },
 	{ "sync.password", CONF_STRING, S(sync.password) },
+	{ "sync.password_file", CONF_PATH, S(sync.password_file) },
 	{ "sync.token", CONF_STRING, S(sync.token), .max = 8192 },
+	{ "sync.token_file", CONF_PATH, S(sync.token_file) },
+	{ "sync.ca_file", CONF_PATH, S(sync.ca_file) },
 	{ "sync.batch_size", CONF_INT, S(sync.batch_size), "100", 1, 10000 },
 	{ "sync.max_attempts", CONF_INT, S(sync.max_attempts), "10", 1, 1000000 },
 	{ "sync.retention", CONF_DURATION, S(sync.retention), "7d", 0, 10 * YEAR },
+	{ "sync.timeout", CONF_DURATION, S(sync.timeout), "30s", USEC, HOUR },
+	{ "sync.interval", CONF_DURATION, S(sync.interval), "1m", USEC, DAY },
 	{ "sync.when_idle", CONF_BOOL, S(sync.when_idle), "true" },
+	{ "sync.secret", CONF_STRINGS, S(sync.secret), .check = settings_secrets_check },
+	{ "sync.secret_file", CONF_PATH, S(sync.secret_file) },
 	{ "accounts", CONF_GROUPS, S(accounts), .items = account_schema,
 	    .element_size = sizeof(struct account), .check = account_check,
 	    .release = account_release },
@@ -131,7 +147,7 @@ check_configured(const struct settings *s, struct err *err)
 			return err_set(err, EX_CONFIG, "%s: accounts: id \"%s\" is taken at %s",
 			    a->place, a->id, first->place);
 	}
-	return 0;
+	return settings_exchange_check(s, err);
 }
 
 /* An empty variable is none. */

@@ -59,6 +59,7 @@ struct settings {
 	} attachments;
 	struct {
 		struct strings listen; /* as for http_listen; the port may be left out */
+		struct strings hosts;  /* names by which it may be asked for */
 		int64_t port;
 		char *socket;			 /* path of a Unix socket; NULL: none */
 		char *socket_mode;		 /* octal; server_socket_mode */
@@ -79,13 +80,21 @@ struct settings {
 		int outside_rules; /* 0 "minute", 1 "wait" */
 	} scheduler;
 	struct {
-		char *url;
+		char *url; /* NULL: nothing is fetched */
+		char *user, *password, *password_file, *token, *token_file;
+		int64_t timeout, interval; /* microseconds */
+		int64_t max_size;	   /* bytes of an answer */
 	} fetch;
 	struct {
-		char *url, *user, *password, *token;
+		char *url; /* NULL: nothing is told */
+		char *user, *password, *password_file, *token, *token_file;
+		char *ca_file; /* for both calls; NULL: the system's */
 		int64_t batch_size, max_attempts;
-		int64_t retention; /* microseconds */
+		int64_t retention;	   /* microseconds */
+		int64_t timeout, interval; /* microseconds */
 		bool when_idle;
+		struct strings secret; /* to sign with, SETTINGS_SECRETS at the most */
+		char *secret_file;
 	} sync;
 
 	struct conf_groups
@@ -104,6 +113,13 @@ struct server_token {
 	    *hash;	       /* one of them; hash: "sha256:" and 64 hexadecimal digits */
 	struct strings scopes; /* "send", "read", "admin" */
 };
+
+/* Secrets for signing: how many at once, and of how many bytes each. */
+#define SETTINGS_SECRETS 2
+#define SETTINGS_SECRET_MIN 24
+#define SETTINGS_SECRET_MAX 64
+/* A secret as it is written: "whsec_" and base64.  -1 with err, which does not quote it. */
+int settings_secret_check(const char *secret, struct err *err);
 
 /* The table of mailq.conf; ends with an empty entry.  Accounts' settings: account_schema. */
 extern const struct conf_item settings_schema[];

@@ -16,6 +16,13 @@ char *settings_hostname(void);
 bool settings_is_host_name(const char *name);
 
 struct settings;
+struct err;
+/* For the table: a URL to call, without credentials in it; secrets to sign with. */
+int settings_url_check(void *value, const char *place, struct err *err);
+int settings_secrets_check(void *value, const char *place, struct err *err);
+/* What holds between the settings of fetch and sync. */
+int settings_exchange_check(const struct settings *s, struct err *err);
+
 /* Frees what is a share's own. */
 void settings_unshare(struct settings *s);
 

@@ -167,5 +167,53 @@ class Spool:
         return [] if status == 0 else [f"mailq-status check: {status}: {out} {errors}"]
 
 
+REPORTER = os.path.join("..", "tests", "tools", "reporter")
+REPORTED = ("sent", "failed", "deferred", "uncertain", "corrupt", "bounced", "refused")
+
+
+class Told:
+    """What reporters have printed, one after the other."""
+
+    def __init__(self):
+        self.first = collections.defaultdict(list)  # by id: (instant, event), when first told
+        self.heard = set()
+        self.repeated = self.rejected = 0
+
+    def add(self, out):
+        """The output of one; a line that a kill has cut off is none."""
+        batch = collections.defaultdict(list)
+        for line in out[: out.rfind("\n") + 1].splitlines():
+            words = line.split(" ")
+            if words[0] == "heard":
+                self.heard.update((words[1], *one) for one in batch.pop(words[1], ()))
+            elif words[0] == "rejected":
+                self.rejected += 1
+                batch.pop(words[1], None)
+            else:
+                one = (words[2], words[1])
+                batch[words[0]].append(one)
+                if one in self.first[words[0]]:
+                    self.repeated += 1
+                else:
+                    self.first[words[0]].append(one)
+
+    def complaints(self, events):
+        """Every outcome on record was heard, no other, and each message's were told in their order."""
+        found = []
+        for test_id, list_ in events.items():
+            want = sorted(
+                (event["t"], event["event"])
+                for event in list_
+                if event["event"] in REPORTED and "id" in event
+            )
+            lost = [one for one in want if (test_id, *one) not in self.heard]
+            if lost:
+                found.append(f"{test_id}: the application has not heard {lost} of {want}")
+            elif self.first.get(test_id, []) != want:
+                found.append(f"{test_id}: told {self.first[test_id]}, on record {want}")
+        found += [f"{test_id}: told, not on record" for test_id in set(self.first) - set(events)]
+        return found
+
+
 def was_killed(status):
     return status == -signal.SIGKILL

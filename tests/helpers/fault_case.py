@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 
-from crash import BUILD, Spool, was_killed, write_config
+from crash import BUILD, REPORTER, Spool, Told, was_killed, write_config
 
 SHIM = os.path.join(BUILD, "tests", "preload", "faults.so")
 FAILS = ("eio", "enospc", "broken", "full")
@@ -67,6 +67,7 @@ class Case:
                 wrapper += ["-E", f"{name}={value}"]
             env = {}
         self.status, out, errors = self.spool.call(argv, text, env, wrapper)
+        self.out = out
         self.expect("Sanitizer" not in errors, errors)
         return out.split(), errors
 
@@ -123,6 +124,18 @@ class Case:
         left = self.queued_names()
         self.expect(not left, f"still queued after many mailq-run: {left}")
         self.captured = self.spool.captured()
+
+    def tell_to_the_end(self, told=None):
+        """A reporter without faults tells what is left; then all that is on record was heard, in order."""
+        told = told or Told()
+        status, out, errors = self.spool.call([REPORTER, self.spool.path, "100"])
+        self.expect(status == 0, f"the last reporter: status {status}: {errors}")
+        told.add(out)
+        for complaint in told.complaints(self.spool.events()):
+            self.complain(complaint)
+        left = self.spool.files("reports", "*,*") + self.spool.files("reports", "again", "*")
+        self.expect(not left, f"still to be told: {left}")
+        return told
 
     def queued_names(self):
         return self.spool.queued()

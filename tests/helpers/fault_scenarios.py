@@ -3,7 +3,7 @@
 import os
 import re
 
-from crash import flags_for, one_json, one_raw, was_killed, write_config
+from crash import REPORTER, Told, flags_for, one_json, one_raw, was_killed, write_config
 from fault_case import FAILS, KILLS, REFUSALS, Case, Scenario
 from receive import Server
 
@@ -191,6 +191,8 @@ class Deliver(Scenario):
             kinds = [event["event"] for event in events[test_id]]
             self.check_outcome(case, test_id, kinds, failed, name)
         case.check_tidy()
+        told = case.tell_to_the_end()
+        case.expect(told.repeated == 0, f"{told.repeated} outcomes were told twice")
 
     def check_outcome(self, case, test_id, kinds, failed, name):
         ends = kinds.count("sent") + kinds.count("failed")
@@ -251,6 +253,12 @@ class DeliverLimited(DeliverSmtp):
         'limit_per_minute = 100; domains = ( { domain = "example.org"; connections = 1; '
         "per_hour = 100; } );"
     )
+
+    def verify(self, case):
+        """A limit's file that was torn is made anew when it is needed: by the next message."""
+        case.run_to_the_end()
+        case.setup(["mailq-add", "--json"], one_json(case.id("next"), ["ok@example.org"]))
+        super().verify(case)
 
 
 class Recover(DeliverMixed):
@@ -318,6 +326,31 @@ class RecoverHolding(RecoverFailing):
                     f"{test_id}: {kinds}, {held} times in uncertain/")  # fmt: skip
 
 
+class Tell(DeliverMixed):
+    """The reporter meets the fault, in the middle of batches, some of which are rejected."""
+
+    stride = 1
+    acts = FAILS + KILLS
+    reject = "3"
+
+    def prepare(self, case):
+        super().prepare(case)
+        case.run_to_the_end()
+
+    def act(self, case):
+        case.told = Told()
+        argv = [REPORTER, case.spool.path, "4", self.reject]
+        _, errors = case.faulted(argv)
+        case.told.add(case.out)
+        if not was_killed(case.status):
+            case.expect(case.status in (0, *REFUSALS), f"exit status {case.status}: {errors}")
+
+    def verify(self, case):
+        case.expect(case.at > 0 or case.told.rejected > 0, "nothing was rejected")
+        case.tell_to_the_end(case.told)
+        case.check_tidy()
+
+
 class RecoverDraft(AddBatch):
     """An adder died in its commit; the mailq-run that takes its draft back meets the fault."""
 
@@ -383,6 +416,7 @@ SCENARIOS = {
     "recover-uncertain": RecoverUncertain,
     "recover-failing": RecoverFailing,
     "recover-holding": RecoverHolding,
+    "tell": Tell,
     "recover-draft": RecoverDraft,
     "recover-draft-half": RecoverDraftHalf,
     "recover-draft-done": RecoverDraftDone,

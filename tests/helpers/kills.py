@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 
-from crash import Spool, flags_for, one_json, one_raw, was_killed, write_config
+from crash import REPORTER, Spool, Told, flags_for, one_json, one_raw, was_killed, write_config
 from receive import Server
 
 SEED = int(os.environ.get("KILL_SEED", random.SystemRandom().randrange(1 << 30)))
@@ -128,9 +128,28 @@ class Runner(threading.Thread):
                 self.test.complain(f"mailq-run: exit status {process.returncode}: {errors}")
 
 
+class Reporter(threading.Thread):
+    """One reporter after the other, each of which rejects some; most are killed."""
+
+    def __init__(self, test, number):
+        super().__init__()
+        self.test, self.rng = test, random.Random(f"{SEED} reporter {number}")
+
+    def run(self):
+        while not self.test.over.is_set():
+            process = self.test.reporter(self.rng.choice(["3", "20", "0"]))
+            timer = threading.Timer(self.rng.choice([0.02, 0.1, 0.5]) * self.rng.random(),
+                                    process.kill if self.rng.random() < 0.8 else process.stdin.close)  # fmt: skip
+            timer.start()
+            self.test.hear(process)
+            timer.cancel()
+            timer.join()
+            self.test.reporters[process.returncode] += 1
+
+
 class Test:
-    def __init__(self, directory, delay=None, connections=4):
-        self.server = Server(delay)
+    def __init__(self, directory, delay=None, connections=4, server=None):
+        self.server = server or Server(delay)
         config = write_config(
             os.path.join(directory, "mailq.conf"),
             self.server.port,
@@ -146,6 +165,7 @@ class Test:
         self.pool = []  # ids that others may add again
         self.lines = {}
         self.adds, self.runs = collections.Counter(), collections.Counter()
+        self.reporters, self.reports = collections.Counter(), Told()
 
     def complain(self, text):
         with self.lock:
@@ -171,6 +191,33 @@ class Test:
                     self.complaints.append(f"{test_id} was printed twice, or never handed in")
                 self.told.add(test_id)
                 self.acknowledged.add(test_id)
+
+    def reporter(self, reject, stdin=subprocess.PIPE):
+        """Tells in batches of 7, and goes on until its input ends."""
+        argv = [REPORTER, self.spool.path, "7", reject]
+        return self.spool.start(argv, stdin=stdin)
+
+    def hear(self, process):
+        """What a reporter prints, to its end.  There is one at a time: they come in their order."""
+        out, errors = process.stdout.read(), process.stderr.read()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+        self.reports.add(out)
+        if process.returncode not in (0, -signal.SIGKILL):
+            self.complain(f"reporter: exit status {process.returncode}: {errors}")
+
+    def tell_to_the_end(self):
+        """Each outcome on record was heard by now, each message's in their order."""
+        self.hear(self.reporter("0", subprocess.DEVNULL))
+        for text in self.reports.complaints(self.spool.events()):
+            self.complain(text)
+        left = self.spool.files("reports", "*,*") + self.spool.files("reports", "again", "*")
+        self.expect(not left, f"still to be told: {left}")
+        print(
+            f"told {sum(map(len, self.reports.first.values()))}, repeated {self.reports.repeated}, "
+            f"rejected {self.reports.rejected}; reporters {dict(self.reporters)}"
+        )
 
     def backlog(self):
         return len(self.acknowledged) - len(self.server.receipts)
@@ -245,6 +292,7 @@ def test_random(directory, rounds="100"):
     test.spool.call(["mailq-run", "-q"])
     threads = [Adder(test, number) for number in range(3)]
     threads += [Runner(test, number) for number in range(3)]
+    threads.append(Reporter(test, 0))
     for thread in threads:
         thread.start()
     wanted, end = int(rounds), time.monotonic() + 60 + 2 * int(rounds)
@@ -260,7 +308,9 @@ def test_random(directory, rounds="100"):
         thread.join()
     test.run_to_the_end()
     test.compare()
-    for what, counter in (("adders", test.adds), ("runners", test.runs)):
+    test.tell_to_the_end()
+    kinds = (("adders", test.adds), ("runners", test.runs), ("reporters", test.reporters))
+    for what, counter in kinds:
         test.expect(counter[-signal.SIGKILL] >= wanted / 10, f"few {what} were killed: {counter}")
     test.expect(test.acknowledged, "nothing was acknowledged at all")
     return test.finish()

@@ -5,6 +5,8 @@ examples URL		each operation's example, sent to a server without a token that ca
 			answer that is documented for success
 refused URL		a server with the tokens "all", "send", "read" and "admin" of those scopes, and with
 			server.max_body = 64 KiB, answers 401, 403, 404, 409, 413 and 422 where that is documented
+malformed URL		a server with the token "t" answers each operation's path with a NUL in its query as 400
+broken URL		a server whose spool holds a directory where its rules belong answers 500, and says no more
 full URL		a server without room on its disk answers 503 where that is documented
 
 Every answer is held against its schema, which is taken for complete: what it does not name may not be
@@ -121,10 +123,11 @@ class Api:
             return
         self.seen.add((method, path, str(status)))
         responses = self.closed["paths"][path][method]["responses"]
-        if str(status) not in responses:
+        named = [name for name in (str(status), f"{status // 100}XX", "default") if name in responses]
+        if not named:
             self.fault(f"{what}: {status} is not documented")
             return
-        response = self.resolve(responses[str(status)], self.closed)
+        response = self.resolve(responses[named[0]], self.closed)
         for name in response.get("headers", {}):
             if name not in headers and name != "X-Next-Cursor":
                 self.fault(f"{what}: {status} without {name}")
@@ -296,9 +299,28 @@ def full(api, url):
         api.check(f"{method.upper()} {path} (503)", method, path, answer, 503)
 
 
+def malformed(api, url):
+    """What no route is asked about: each operation describes it all the same."""
+    for method, path, operation in api.operations():
+        own = {"X-API-Token": "t"}
+        answer = api.ask(url, method, api.target(path, operation) + "?x=%00", None, None, own)
+        api.check(f"{method.upper()} {path} (400)", method, path, answer, 400)
+
+
+def broken(api, url):
+    """The server's spool has things in it where others belong."""
+    for method, path in (("get", "/commands/rules"), ("post", "/commands/rules")):
+        operation = api.document["paths"][path][method]
+        body, content_type = api.example_body(operation)
+        answer = api.ask(url, method, path, body, content_type)
+        api.check(f"{method.upper()} {path} (500)", method, path, answer, 500)
+        if b"rules" in answer[2] or b"/" in answer[2]:
+            api.fault(f"{path}: a stranger is told of the spool: {answer[2]!r}")
+
+
 def main():
     api = Api(sys.argv[1])
-    {"routes": routes, "examples": examples, "refused": refused, "full": full}[sys.argv[2]](api, *sys.argv[3:])
+    {"routes": routes, "examples": examples, "refused": refused, "full": full, "malformed": malformed, "broken": broken}[sys.argv[2]](api, *sys.argv[3:])
     return api.report()
 
 

@@ -50,4 +50,30 @@ TEST(digests_of_lists)
 	}
 }
 
+/* RFC 4231, test cases 1, 2 and 6: the last has a key that is longer than a block. */
+TEST(hmac)
+{
+	static const struct {
+		const char *key;
+		size_t key_len;
+		const char *text, *want;
+	} rows[] = {
+		{ NULL, 20, "Hi There",
+		    "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7" },
+		{ "Jefe", 4, "what do ya want for nothing?",
+		    "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843" },
+		{ NULL, 131, "Test Using Larger Than Block-Size Key - Hash Key First",
+		    "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54" },
+	};
+	unsigned char key[131], digest[DIGEST_SIZE];
+	char text[DIGEST_TEXT_SIZE];
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		memset(key, rows[i].key_len == 20 ? 0x0b : 0xaa, sizeof key);
+		digest_hmac(rows[i].key != NULL ? (const void *)rows[i].key : key, rows[i].key_len,
+		    rows[i].text, strlen(rows[i].text), digest);
+		CHECK_STR(digest_text(digest, text), rows[i].want);
+	}
+}
+
 UNIT_MAIN()

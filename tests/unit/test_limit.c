@@ -1281,9 +1281,9 @@ TEST(forgotten_but_counted)
 	int64_t now = clock_now();
 
 	write_log(s, history, HISTORY);
-	CHECK_INT(history_retire(&s->spool, now + SECOND, 10, &err), 1);
+	CHECK_INT(history_retire(&s->spool, now + SECOND, 10, false, &err), 1);
 	CHECK_INT(history_read(&s->spool, &filter, fail_at_line, NULL, &err), 0);
-	CHECK_INT(history_retire(&s->spool, now + SECOND, 10, &err), 0);
+	CHECK_INT(history_retire(&s->spool, now + SECOND, 10, false, &err), 0);
 	CHECK_INT(check(s, false).count, 0);
 	s->limit = open_one(s);
 	CHECK_INT(take(s, s->limit, 0), 0);

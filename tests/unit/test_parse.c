@@ -68,6 +68,9 @@ static const struct {
 	{ "Content-Type: nonsense\n\nx", "text/plain: x|" },
 	{ "Content-Type: multipart/mixed\n\nx", "application/octet-stream: x|" },
 	{ "Content-Type: a/b\\c\n\nx", "application/octet-stream: x|" },
+	{ "Content-Type: Message/Delivery-Status\n\nx", "message/delivery-status: x|" },
+	{ "Content-Type: message/external-body; access-type=local-file\n\nx",
+	    "application/octet-stream: x|" },
 	/* Multiparts. */
 	{ MIXED "before\n--b\n\none\n--b\nContent-Type: text/html\n\ntwo\n\n--b--\nbehind\n",
 	    "text/plain: one|text/html: two\n|" },

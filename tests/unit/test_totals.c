@@ -333,6 +333,40 @@ TEST(a_journal_that_lost_its_end)
 }
 
 /* In another boot a recovery may have gone on with a log that was closed. */
+TEST(the_exchange_with_an_application)
+{
+	static const char *const lines[] = {
+		T "\"bounced\",\"id\":\"1\",\"lane\":\"main,spring\",\"class\":\"hard\"}\n",
+		T "\"bounced\",\"id\":\"1\",\"account\":\"main\",\"class\":\"soft\"}\n",
+		T "\"bounced\",\"id\":\"1\",\"account\":\"main\",\"class\":\"soft\"}\n",
+		T "\"bounced\",\"id\":\"1\"}\n",
+		T "\"refused\",\"id\":\"2\"}\n",
+		T "\"reported\",\"ids\":[\"1\",\"2\",\"3\"]}\n",
+		T "\"reported\",\"ids\":[\"4\"]}\n",
+		T "\"reported\",\"ids\":[\"4\"\n",
+	};
+	struct spool spool = fresh_spool();
+
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+		append(spool.log, TOKEN_A ".log", lines[i]);
+	/* As read from the journal, and from the file. */
+	for (int i = 0; i < 2; i++) {
+		AUTO(totals_release) struct totals totals = { 0 };
+		struct err err = ERR_INIT;
+
+		CHECK_INT(totals_read(&spool, &totals, &err), 0);
+		CHECK_STR(numbers_of(&totals, "main"), "0 0 0 0 0 0");
+		CHECK_INT(account_of(&totals, "main")->n[TOTAL_BOUNCED_HARD], 1);
+		CHECK_INT(account_of(&totals, "main")->n[TOTAL_BOUNCED_SOFT], 2);
+		CHECK_INT(account_of(&totals, "default")->n[TOTAL_BOUNCED_HARD], 1);
+		CHECK_INT(totals.told, 4);
+		CHECK_INT(totals.refused, 1);
+		CHECK_INT(save(&spool), 1);
+		unlinkat(spool.log, TOKEN_A ".log", 0);
+	}
+	spool_close(&spool);
+}
+
 TEST(another_boot)
 {
 	struct spool spool = fresh_spool();
@@ -428,13 +462,13 @@ TEST(logs_are_summed_before_they_are_forgotten)
 	append(spool.log, "1732147202.000000.cccccccc.log", "");
 	make_old(&spool, TOKEN_A ".log");
 	make_old(&spool, "1732147202.000000.cccccccc.log");
-	CHECK_INT(history_retire(&spool, clock_now() - 3600 * USEC, 10, &err), 2);
+	CHECK_INT(history_retire(&spool, clock_now() - 3600 * USEC, 10, false, &err), 2);
 	CHECK_INT(faccessat(spool.log, TOKEN_A ".log", F_OK, 0), -1);
 	CHECK_INT(sent_of(&spool, "main"), 2);
 	/* The second is in the file already. */
 	saved = totals_saved(&spool);
 	make_old(&spool, TOKEN_B ".log");
-	CHECK_INT(history_retire(&spool, clock_now() - 3600 * USEC, 10, &err), 1);
+	CHECK_INT(history_retire(&spool, clock_now() - 3600 * USEC, 10, false, &err), 1);
 	CHECK_INT(totals_saved(&spool), saved);
 	CHECK_INT(sent_of(&spool, "main"), 2);
 	CHECK_INT(save(&spool), 1);
@@ -455,10 +489,10 @@ TEST(a_log_that_is_not_summed_whole_is_not_forgotten)
 	CHECK_INT(save(&spool), 1);
 	append(spool.log, TOKEN_A ".log", SENT("2", "main"));
 	make_old(&spool, TOKEN_A ".log");
-	CHECK_INT(history_retire(&spool, clock_now() - 3600 * USEC, 10, &err), 0);
+	CHECK_INT(history_retire(&spool, clock_now() - 3600 * USEC, 10, false, &err), 0);
 	CHECK_STR(err.msg, "");
 	auto_close_fd(&fd);
-	CHECK_INT(history_retire(&spool, clock_now() - 3600 * USEC, 10, &err), 1);
+	CHECK_INT(history_retire(&spool, clock_now() - 3600 * USEC, 10, false, &err), 1);
 	CHECK_INT(sent_of(&spool, "main"), 2);
 	spool_close(&spool);
 }
@@ -490,7 +524,7 @@ TEST(a_reader_waits_for_nobody)
 	CHECK_INT(fs_lock(lock, 0), 0);
 	CHECK_INT(sent_of(&spool, "main"), 1);
 	auto_close_fd(&lock);
-	CHECK_INT(history_retire(&spool, clock_now() - 3600 * USEC, 10, &err), 1);
+	CHECK_INT(history_retire(&spool, clock_now() - 3600 * USEC, 10, false, &err), 1);
 	CHECK_INT(sent_of(&spool, "main"), 1);
 	spool_close(&spool);
 }
@@ -503,17 +537,17 @@ TEST(tidying_refreshes_the_file)
 	const struct timespec old[2] = { { .tv_sec = 1000000000 }, { .tv_sec = 1000000000 } };
 	int64_t first;
 
-	CHECK_INT(history_retire(&spool, 1, 10, &err), 0);
+	CHECK_INT(history_retire(&spool, 1, 10, false, &err), 0);
 	CHECK_INT(totals_saved(&spool), 0);
 	append(spool.log, TOKEN_A ".log", SENT("1", "main"));
-	CHECK_INT(history_retire(&spool, 1, 10, &err), 0);
+	CHECK_INT(history_retire(&spool, 1, 10, false, &err), 0);
 	first = totals_saved(&spool);
 	CHECK(first > 0);
 	append(spool.log, TOKEN_B ".log", SENT("1", "main"));
-	CHECK_INT(history_retire(&spool, 1, 10, &err), 0);
+	CHECK_INT(history_retire(&spool, 1, 10, false, &err), 0);
 	CHECK_INT(totals_saved(&spool), first);
 	CHECK_INT(utimensat(spool.root, "totals", old, 0), 0);
-	CHECK_INT(history_retire(&spool, 1, 10, &err), 0);
+	CHECK_INT(history_retire(&spool, 1, 10, false, &err), 0);
 	CHECK(totals_saved(&spool) >= first);
 	spool_close(&spool);
 }
@@ -573,7 +607,7 @@ TEST(a_damaged_file)
 
 	append(spool.log, TOKEN_A ".log", SENT("1", "a") SENT("2", "b"));
 	make_old(&spool, TOKEN_A ".log");
-	CHECK_INT(history_retire(&spool, clock_now() - 3600 * USEC, 10, &err), 1);
+	CHECK_INT(history_retire(&spool, clock_now() - 3600 * USEC, 10, false, &err), 1);
 	append(spool.log, TOKEN_B ".log", SENT("3", "a") SENT("4", "a") SENT("5", "b"));
 	CHECK_INT(save(&spool), 1);
 	CHECK_INT(fs_read_file(spool.root, "totals", &text), 0);
@@ -697,7 +731,8 @@ TEST(many_at_once)
 		auto_close_fd(&fd);
 		make_old(&spool, log);
 		if (i % 5 == 4)
-			CHECK(history_retire(&spool, clock_now() - 3600 * USEC, 3, &err) >= 0);
+			CHECK(
+			    history_retire(&spool, clock_now() - 3600 * USEC, 3, false, &err) >= 0);
 		CHECK_STR(err.msg, "");
 	}
 	for (size_t i = 0; i < 8; i++) {

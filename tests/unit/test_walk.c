@@ -593,10 +593,10 @@ TEST(forgetting)
 		LINE("03", "\"sent\",\"id\":\"s1\"") LINE("04", "\"deferred\",\"id\":\"f3\""));
 	write_log(&spool, "1732147201.000000.bbbbbbbb.log", LINE("03", "\"sent\",\"id\":\"new\""));
 	age_log(&spool, "1732147200.000000.aaaaaaaa.log", later - 60 * USEC);
-	CHECK_INT(history_retire(&spool, later - 100 * USEC, 10, &err), 0);
-	CHECK_INT(history_retire(&spool, later, 0, &err), 0);
+	CHECK_INT(history_retire(&spool, later - 100 * USEC, 10, false, &err), 0);
+	CHECK_INT(history_retire(&spool, later, 0, false, &err), 0);
 	age_log(&spool, "1732147201.000000.bbbbbbbb.log", later + 60 * USEC);
-	CHECK_INT(history_forget(&spool, later, 10, &forgotten, &err), 1);
+	CHECK_INT(history_forget(&spool, later, 10, false, &forgotten, &err), 1);
 	CHECK_INT(forgotten, 2); /* f1 and s1: f2 and f3 are still there */
 	CHECK_STR(err.msg, "");
 	CHECK_STR(ids_of(&spool, (struct walk_filter){ .state = STATE_NONE }), "f2 f3 ");
@@ -606,7 +606,7 @@ TEST(forgetting)
 	CHECK_INT(id_lookup(&spool, "f3", token), 1);
 	CHECK_INT(id_lookup(&spool, "new", token), 1);
 	CHECK_STR(history_of(&spool, (struct history_filter){ 0 }), "sent:new ");
-	CHECK_INT(history_retire(&spool, later, 10, &err), 0);
+	CHECK_INT(history_retire(&spool, later, 10, false, &err), 0);
 	spool_close(&spool);
 }
 

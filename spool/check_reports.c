@@ -1,0 +1,173 @@
+/* Checking reports/. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "spool/check_private.h"
+#include "spool/reports_private.h"
+
+struct part {
+	struct checking *c;
+	const char *name; /* "again" or "dead" */
+	int dir;
+};
+
+static bool
+is_our_file(const char *name)
+{
+	static const char *const names[] = { REPORTS_LOCK, REPORTS_STATE, REPORTS_FETCH,
+		REPORTS_AGAIN, REPORTS_DEAD, REPORTS_REFUSED, "." REPORTS_STATE ".tmp",
+		"." REPORTS_FETCH ".tmp", "." REPORTS_REFUSED ".tmp" };
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Moves a file to corrupt/ and tells of it, or only tells. */
+static void
+set_aside(struct checking *c, int dir, const char *name, const char *path, const char *what)
+{
+	char to[NAME_SIZE + 16];
+	bool repaired;
+
+	snprintf(to, sizeof to, REPORTS_DIRECTORY "-%s", name);
+	repaired = c->repair && check_set_aside(c, dir, name, to) == 0;
+	check_tell(c, repaired ? CHECK_REPAIRED : CHECK_FAULT, path, "%s%s", what,
+	    repaired ? "; moved to corrupt/" : "");
+}
+
+static int
+pass_over(const char *line, size_t len, void *arg)
+{
+	(void)line;
+	(void)len;
+	(void)arg;
+	return 0;
+}
+
+/* What it says is looked at where it stands else.  One that cannot be read holds up all that came later. */
+static void
+check_readable(struct checking *c, const char *name, const char *path)
+{
+	AUTO_FD int fd = openat(c->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	char what[200];
+
+	if ((fd < 0 && errno == ENOENT) ||
+	    (fd >= 0 && reports_each_line(fd, 0, pass_over, NULL) == 0))
+		return;
+	snprintf(what, sizeof what, "cannot be read, and reports that are younger wait: %s",
+	    strerror(errno));
+	set_aside(c, c->dir, name, path, what);
+}
+
+/* How many bytes of it are told stands in the name of a journal. */
+static int
+look_at_link(const char *name, unsigned char type, void *arg)
+{
+	struct checking *c = arg;
+	struct report_name parsed;
+	char path[NAME_SIZE + 16];
+	struct stat st;
+
+	(void)type;
+	snprintf(path, sizeof path, REPORTS_DIRECTORY "/%s", name);
+	if (fstatat(c->dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0; /* told meanwhile */
+	check_owner(c, path, &st);
+	if (is_our_file(name))
+		return 0;
+	if (report_name_parse(name, &parsed) < 0)
+		check_tell(c, CHECK_FAULT, path, "is not part of it: expected TOKEN,OFFSET");
+	else if (!S_ISREG(st.st_mode))
+		check_tell(c, CHECK_FAULT, path, "is not a regular file");
+	else if (parsed.number > st.st_size)
+		check_tell(c, CHECK_FAULT, path,
+		    "says that %lld bytes of a journal of %lld were told", (long long)parsed.number,
+		    (long long)st.st_size);
+	else
+		check_readable(c, name, path);
+	return 0;
+}
+
+static int
+count_good(const char *line, size_t len, void *arg)
+{
+	AUTO_JSON struct json *value = json_parse(line, len, 1, NULL);
+
+	*(size_t *)arg += json_string(json_get(value, "id")) != NULL;
+	return 0;
+}
+
+/* Whether each line of a file is a report: it was written at a stroke. */
+static bool
+is_whole(int fd)
+{
+	struct journal_reader reader;
+	size_t lines = 0, good = 0, len;
+	const char *line;
+	int64_t offset;
+	int result;
+
+	journal_reader_init(&reader, fd, 0);
+	while ((result = journal_next(&reader, &line, &len, &offset)) == 1)
+		lines++;
+	journal_reader_release(&reader);
+	return result == 0 && reports_each_line(fd, 0, count_good, &good) == 0 && good == lines;
+}
+
+/* Reports that were rejected.  The others of a damaged file go on being told where it stays. */
+static int
+look_at_segment(const char *name, unsigned char type, void *arg)
+{
+	struct part *part = arg;
+	struct checking *c = part->c;
+	AUTO_FD int fd = -1;
+	struct report_name parsed;
+	char path[NAME_SIZE + 24];
+	struct stat st;
+
+	(void)type;
+	/* What a process that died left is removed by the next who tells. */
+	if (name[0] == '.')
+		return 0;
+	snprintf(path, sizeof path, REPORTS_DIRECTORY "/%s/%s", part->name, name);
+	fd = openat(part->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return 0; /* told meanwhile */
+	check_owner(c, path, &st);
+	if (report_name_parse(name, &parsed) < 0 || !S_ISREG(st.st_mode)) {
+		check_tell(c, CHECK_FAULT, path,
+		    "is not part of it: expected a file TOKEN,ATTEMPTS");
+		return 0;
+	}
+	if (!is_whole(fd))
+		set_aside(c, part->dir, name, path, "is damaged: a line of it is no report");
+	return 0;
+}
+
+static void
+check_part(struct checking *c, const char *name)
+{
+	AUTO_FD int reports = fs_open_dir(c->spool->root, REPORTS_DIRECTORY);
+	AUTO_FD int dir = reports < 0 ? -1 : fs_open_dir(reports, name);
+	struct part part = { c, name, dir };
+	char path[32];
+
+	if (dir < 0)
+		return;
+	snprintf(path, sizeof path, REPORTS_DIRECTORY "/%s", name);
+	check_each(c, reports, path, name, look_at_segment, &part);
+}
+
+void
+check_reports(struct checking *c)
+{
+	check_each(c, c->spool->root, REPORTS_DIRECTORY, REPORTS_DIRECTORY, look_at_link, c);
+	check_part(c, REPORTS_AGAIN);
+	check_part(c, REPORTS_DEAD);
+}

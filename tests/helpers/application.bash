@@ -1,0 +1,72 @@
+# For tests of the exchange with the application: one that misbehaves on command (application.py).
+
+# start_application NAME VARIABLE [PORT [CERTIFICATE KEY]]: its port is put into VARIABLE; what it sees, and how
+# it answers, is in the directory NAME.
+start_application() {
+	local _name=$1 _variable=$2
+
+	shift 2
+	mkdir -p "$BATS_TEST_TMPDIR/$_name"
+	rm -f "$BATS_TEST_TMPDIR/$_name.log"
+	start_server "$_name" /usr/bin/python3 "$MAILQ_TOP/tests/helpers/application.py" "$BATS_TEST_TMPDIR/$_name" "$@"
+	wait_for file_has "$BATS_TEST_TMPDIR/$_name.log" '^port'
+	printf -v "$_variable" %s "$(sed -n 's/^port //p' "$BATS_TEST_TMPDIR/$_name.log")"
+}
+
+# answers NAME sync|fetch WORD...: how it answers from now on
+answers() {
+	local name=$1 what=$2
+
+	shift 2
+	printf '%s\n' "$@" >"$BATS_TEST_TMPDIR/$name/$what.next"
+	mv "$BATS_TEST_TMPDIR/$name/$what.next" "$BATS_TEST_TMPDIR/$name/$what"
+}
+
+# heard NAME: "ID STATUS" of what it has acknowledged, in order; held NAME: of what it has not
+heard() {
+	pairs "$BATS_TEST_TMPDIR/$1/heard"
+}
+held() {
+	pairs "$BATS_TEST_TMPDIR/$1/held"
+}
+pairs() {
+	[ ! -e "$1" ] || /usr/bin/python3 -c '
+import json, sys
+for line in open(sys.argv[1]):
+    r = json.loads(line)
+    print(r["id"], r["status"])' "$1"
+}
+
+# requests NAME [EXPRESSION]: of each request r (a dict) the value of a Python expression; without one, how
+# many reports it held
+requests() {
+	[ ! -e "$BATS_TEST_TMPDIR/$1/requests" ] || /usr/bin/python3 -c '
+import json, sys
+for line in open(sys.argv[1]):
+    r = json.loads(line)
+    h = r["headers"]
+    v = eval("(" + sys.argv[2] + ")")
+    print(v if isinstance(v, str) else json.dumps(v))' "$BATS_TEST_TMPDIR/$1/requests" "${2:-r[\"count\"]}"
+}
+
+# report NAME EXPRESSION: of each report r that was acknowledged, in order
+report() {
+	/usr/bin/python3 -c '
+import json, sys
+for line in open(sys.argv[1]):
+    r = json.loads(line)
+    v = eval("(" + sys.argv[2] + ")")
+    print(v if isinstance(v, str) else json.dumps(v))' "$BATS_TEST_TMPDIR/$1/heard" "$2"
+}
+
+# exchange SETTINGS [ACCOUNT...]: the configuration with these groups (sync, fetch)
+exchange() {
+	SETTINGS=$1
+	shift
+	accounts "$@"
+}
+
+# forget_failures: the next call is not put off
+forget_failures() {
+	rm -f "$MAILQ_SPOOL/reports/state" "$MAILQ_SPOOL/reports/fetch"
+}
