@@ -8,6 +8,7 @@
 #include "base/program.h"
 #include "cmd/add_forms.h"
 #include "cmd/add_sender.h"
+#include "cmd/attach.h"
 
 /* Reads the body from its file or standard input into text. */
 static int
@@ -101,7 +102,7 @@ fill(struct mail_message *m, const struct settings *settings, const struct add_o
 		if (mail_message_attach_path(m, path, path, err) == NULL)
 			return -1;
 	}
-	if (set_body(m, settings, o, err) < 0)
+	if (attach_check_total(settings, m, err) < 0 || set_body(m, settings, o, err) < 0)
 		return -1;
 	return mail_message_complete(m, settings->delivery.hostname, err);
 }

@@ -11,8 +11,9 @@
 #include "base/json_stream.h"
 #include "base/log.h"
 #include "cmd/add_forms.h"
-#include "cmd/add_path.h"
 #include "cmd/add_sender.h"
+#include "cmd/attach.h"
+#include "cmd/contents.h"
 
 #define CHUNK (64u * 1024)
 /* How long the input may pause before what has come is committed, in milliseconds: a slow writer's
@@ -35,6 +36,8 @@ struct input {
 	size_t warned_count;
 	uint64_t garbled; /* elements of this input that cannot be read */
 	int code;	  /* the exit status so far */
+	struct json_stream *stream;
+	struct contents *contents;
 };
 
 /* Prints "FILE: line 7: messages[3]", then what the caller has to say. */
@@ -75,7 +78,7 @@ open_path(void *arg, const char *path, struct err *err)
 {
 	const struct input *in = arg;
 
-	return add_path_open((void *)in->q->settings, path, err);
+	return attach_open((void *)in->q->settings, path, err);
 }
 
 /* ---- one message ------------------------------------------------------------------------------- */
@@ -138,6 +141,9 @@ take_object(struct input *in, const struct json *object, struct err *err)
 		.default_domain = add_domain(in->q->settings),
 		.attachment_max = (size_t)in->q->settings->attachments.max_size,
 		.open_path = open_path,
+		.no_s3 = attach_no_s3(in->q->settings),
+		.marked = contents_marked,
+		.marked_arg = in->contents,
 		.unknown = warn_unknown,
 		.arg = in,
 	};
@@ -165,7 +171,8 @@ take_object(struct input *in, const struct json *object, struct err *err)
 		delivery.expires_at = o->expires;
 	if (delivery.max_attempts == 0)
 		delivery.max_attempts = o->max_attempts;
-	if (mail_message_complete(&message, in->q->settings->delivery.hostname, err) == 0 &&
+	if (attach_check_total(in->q->settings, &message, err) == 0 &&
+	    mail_message_complete(&message, in->q->settings->delivery.hostname, err) == 0 &&
 	    add_queue_message(in->q, &message, &delivery, &more, err) == 0)
 		return 0;
 	if (in->q->broken)
@@ -202,16 +209,14 @@ is_told(struct input *in)
 	return ++in->garbled <= GARBLED_MAX;
 }
 
+/* A problem, or an object that can be read or not.  -1 with err only for a fault of the spool. */
 static int
-take_element(const struct json_element *element, void *arg)
+look_at(struct input *in, const struct json_element *element, struct err *err)
 {
-	struct input *in = arg;
 	AUTO_JSON struct json *object = NULL;
-	struct err err = ERR_INIT;
-	int result = 0;
+	struct err fault = ERR_INIT;
+	int result;
 
-	in->line = element->line;
-	in->index = element->index;
 	if (element->problem != NULL) {
 		if (is_told(in))
 			report(in, ": ", "%s", element->problem);
@@ -221,18 +226,43 @@ take_element(const struct json_element *element, void *arg)
 		in->pending = in->line;
 	if (in->drafting == 0)
 		in->drafting = in->line;
-	object = json_parse(element->text, element->len, element->line, &err);
+	object = json_parse_marked(element->text, element->len, element->line, &fault);
 	if (object == NULL && is_told(in))
 		log_error("%s%s%s", in->name != NULL ? in->name : "", in->name != NULL ? ": " : "",
-		    err.msg);
+		    fault.msg);
 	if (object == NULL)
 		return 0;
-	result = take_object(in, object, &err);
+	result = take_object(in, object, err);
 	if (result == 0 && add_queue_is_full(in->q))
-		result = turn(in, &err);
+		result = turn(in, err);
+	return result;
+}
+
+static int
+take_element(const struct json_element *element, void *arg)
+{
+	struct input *in = arg;
+	struct err err = ERR_INIT;
+	int result;
+
+	in->line = element->line;
+	in->index = element->index;
+	result = look_at(in, element, &err);
+	/* What it attached is stored, or it is refused. */
+	if (contents_clear(in->contents, result == 0 ? &err : NULL) < 0)
+		result = -1;
 	if (result < 0)
 		in->code = err_print(&err);
 	return result;
+}
+
+/* JSON out of which the long contents are taken. */
+static int
+take_json(void *arg, const char *bytes, size_t n)
+{
+	const struct input *in = arg;
+
+	return json_stream_feed(in->stream, bytes, n);
 }
 
 /* ---- the input --------------------------------------------------------------------------------- */
@@ -255,9 +285,24 @@ read_input(struct input *in, int fd, bool regular, char *chunk, struct err *err)
 	return n;
 }
 
+/* Feeds bytes, or the end where n is 0.  -1 after what ended it was printed. */
+static int
+feed_piece(struct input *in, const char *bytes, size_t n)
+{
+	struct err err = ERR_INIT;
+	int result =
+	    n > 0 ? contents_feed(in->contents, bytes, n, &err) : contents_end(in->contents, &err);
+
+	if (err.code != 0)
+		in->code = err_print(&err);
+	if (result == 0 && n == 0)
+		result = json_stream_end(in->stream);
+	return result < 0 ? -1 : 0;
+}
+
 /* Feeds all of fd to the stream.  -1 after what ended it was printed. */
 static int
-feed(struct input *in, int fd, struct json_stream *stream)
+feed(struct input *in, int fd)
 {
 	AUTO_FREE char *chunk = xmalloc(CHUNK);
 	struct err err = ERR_INIT;
@@ -271,10 +316,10 @@ feed(struct input *in, int fd, struct json_stream *stream)
 			in->code = err_print(&err);
 			return in->q->broken ? -1 : 0;
 		}
-		if (n == 0)
-			return json_stream_end(stream);
-		if (json_stream_feed(stream, chunk, (size_t)n) < 0)
+		if (feed_piece(in, chunk, (size_t)n) < 0)
 			return -1;
+		if (n == 0)
+			return 0;
 	}
 }
 
@@ -309,7 +354,6 @@ read_file(struct input *in, const char *name)
 	bool standard = strcmp(name, "-") == 0;
 	/* What a message may take as JSON: its text once more, for what is escaped. */
 	size_t max = 2 * (size_t)in->q->settings->queue.max_message_size + (1u << 20);
-	struct json_stream *stream;
 	struct err err = ERR_INIT;
 	AUTO_FD int opened = -1;
 	int result;
@@ -324,9 +368,11 @@ read_file(struct input *in, const char *name)
 			return 0;
 		}
 	}
-	stream = json_stream_new(max, take_element, in);
-	result = feed(in, standard ? STDIN_FILENO : opened, stream);
-	json_stream_free(stream);
+	in->stream = json_stream_new(max, take_element, in);
+	in->contents = contents_new(in->q->spool, in->q->settings, take_json, in);
+	result = feed(in, standard ? STDIN_FILENO : opened);
+	contents_free(&in->contents);
+	json_stream_free(in->stream);
 	if (in->garbled > GARBLED_MAX)
 		log_error("%s%sand %" PRIu64 " more that cannot be read",
 		    in->name != NULL ? in->name : "", in->name != NULL ? ": " : "",

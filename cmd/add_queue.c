@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "cmd/add_parts.h"
 #include "mail/compose.h"
 #include "mail/magic.h"
 
@@ -102,21 +103,28 @@ add_bare_id(const char *message_id)
 
 /* ---- a message into the draft ------------------------------------------------------------------ */
 
+int
+add_queue_count_part(struct add_queue *q, uint64_t size)
+{
+	uint64_t max = (uint64_t)q->settings->queue.max_message_size;
+	char text[24];
+
+	q->size += size;
+	if (q->size <= max)
+		return 0;
+	err_set(&q->sink_err, EX_DATAERR, "the message is larger than %s (queue.max_message_size)",
+	    num_size_text(max, text));
+	errno = EFBIG;
+	return -1;
+}
+
 static int
 write_text(void *arg, const void *bytes, size_t n)
 {
 	struct add_queue *q = arg;
-	uint64_t max = (uint64_t)q->settings->queue.max_message_size;
-	char text[24];
 
-	q->size += n;
-	if (q->size > max) {
-		err_set(&q->sink_err, EX_DATAERR,
-		    "the message is larger than %s (queue.max_message_size)",
-		    num_size_text(max, text));
-		errno = EFBIG;
+	if (add_queue_count_part(q, n) < 0)
 		return -1;
-	}
 	if (draft_write(q->draft, bytes, n, &q->sink_err) == 0)
 		return 0;
 	q->broken = true;
@@ -131,18 +139,26 @@ add_queue_sink(struct add_queue *q)
 }
 
 int
-add_queue_begin(struct add_queue *q, const struct record *record, struct err *err)
+add_queue_open_draft(struct add_queue *q, struct err *err)
 {
 	const struct settings *s = q->settings;
 
-	if (q->draft == NULL) {
-		if (spool_check_space(q->spool, (uint64_t)s->queue.min_free_bytes,
-			(uint64_t)s->queue.min_free_inodes, err) < 0) {
-			q->broken = true;
-			return -1;
-		}
-		q->draft = draft_begin(q->spool);
+	if (q->draft != NULL)
+		return 0;
+	if (spool_check_space(q->spool, (uint64_t)s->queue.min_free_bytes,
+		(uint64_t)s->queue.min_free_inodes, err) < 0) {
+		q->broken = true;
+		return -1;
 	}
+	q->draft = draft_begin(q->spool);
+	return 0;
+}
+
+int
+add_queue_begin(struct add_queue *q, const struct record *record, struct err *err)
+{
+	if (add_queue_open_draft(q, err) < 0)
+		return -1;
 	q->size = 0;
 	q->sink_err.code = 0;
 	if (draft_message_begin(q->draft, record, err) < 0) {
@@ -171,7 +187,7 @@ add_queue_end(struct add_queue *q, const struct text_facts *facts, struct err *e
 }
 
 int
-add_queue_message(struct add_queue *q, const struct mail_message *message,
+add_queue_message(struct add_queue *q, struct mail_message *message,
     const struct mail_delivery *delivery, const struct record *more, struct err *err)
 {
 	struct mail_compose_options options = {
@@ -183,6 +199,7 @@ add_queue_message(struct add_queue *q, const struct mail_message *message,
 	AUTO_FREE char **recipients = NULL;
 	struct text_facts facts = { 0 };
 	AUTO_FREE char *message_id = add_bare_id(message->message_id);
+	AUTO(add_parts_release) struct add_parts parts = { .q = q };
 	struct record record;
 
 	if (add_record(q->settings, delivery, &record, err) < 0)
@@ -201,6 +218,10 @@ add_queue_message(struct add_queue *q, const struct mail_message *message,
 		q->magic = mail_magic_new();
 	options.magic = q->magic;
 
+	if (message->attachment_count > 0 &&
+	    (add_parts_store(q, message, err) < 0 ||
+		add_parts_plan(&parts, message, &options, &record, err) < 0))
+		return -1;
 	if (add_queue_begin(q, &record, err) < 0)
 		return -1;
 	if (mail_compose(message, &options, &sink, err) < 0)

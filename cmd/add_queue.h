@@ -40,11 +40,11 @@ struct add_queue {
 	void *arg;
 
 	/* Private. */
-	struct draft *draft;	  /* NULL between commits; serve_commit.c puts one of its own here */
+	struct draft *draft; /* NULL between commits; serve_commit.c puts one of its own here */
 	struct draft *committing; /* in a thread, while draft is being filled; or NULL */
 	struct mail_magic *magic;
 	struct err sink_err; /* why the sink failed; code 0: it did not */
-	uint64_t size;	     /* of the text of the message under way */
+	uint64_t size;	     /* of the message under way */
 	size_t turn;	     /* how many are committed next in the thread */
 	sigset_t signals;    /* as they were before a commit began */
 	bool broken;
@@ -76,13 +76,18 @@ char **add_record_recipients(struct record *record, const struct mail_addresses 
 char *add_bare_id(const char *message_id);
 
 /* A message that mail_message_complete has passed.  Of more, only dsn_notify, dsn_ret and envid are
- * read. */
-int add_queue_message(struct add_queue *q, const struct mail_message *message,
+ * read.  Attachments that are large enough are stored apart; the message has them as parts afterwards, so that
+ * the next message with them (or the next call) stores nothing. */
+int add_queue_message(struct add_queue *q, struct mail_message *message,
     const struct mail_delivery *delivery, const struct record *more, struct err *err);
 
+/* Makes the draft, unless it is there: a draft of its own has pins for what is stored for it. */
+int add_queue_open_draft(struct add_queue *q, struct err *err);
 /* The same in pieces.  A failed begin or end has dropped the message. */
 int add_queue_begin(struct add_queue *q, const struct record *record, struct err *err);
 struct mail_sink add_queue_sink(struct add_queue *q);
+/* Counts what is stored apart, against the largest size that a message may have.  -1: then add_queue_drop tells. */
+int add_queue_count_part(struct add_queue *q, uint64_t size);
 int add_queue_end(struct add_queue *q, const struct text_facts *facts, struct err *err);
 /* Forgets the message under way because of err, in whose place the sink's reason is put where it
  * has one.  Returns -1. */

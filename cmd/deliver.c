@@ -7,8 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "spool/history.h"
-#include "spool/reports.h"
+#include "cmd/fetch.h"
 
 /* Outcomes that are synced without waiting for more; and how soon fewer are looked at again. */
 #define SETTLE_COUNT 192
@@ -18,9 +17,6 @@
 /* A journal is ended when it is this long, or this old while watching. */
 #define JOURNAL_FULL (16 * 1024 * 1024)
 #define JOURNAL_OLD (3600 * USEC)
-/* Old logs that one cycle forgets at the most, and how often they are looked for while watching. */
-#define RETIRE_MAX 50
-#define RETIRE_EVERY (60 * USEC)
 
 static int
 before_dot(struct smtp_job *job, void *arg)
@@ -220,7 +216,7 @@ commit_is_due(const struct delivery *d)
 static bool
 work_left(const struct delivery *d)
 {
-	if (d->in_flight > 0 || d->offered.count > 0 || d->settling.count > 0)
+	if (d->in_flight > 0 || d->offered.count > 0 || d->settling.count > 0 || fetch_busy(d))
 		return true;
 	if (fill_over(d))
 		return false;
@@ -231,8 +227,16 @@ work_left(const struct delivery *d)
 }
 
 static void
+give_back(struct work *work)
+{
+	work->plan = PLAN_PUT_BACK;
+	settle_later(work->outlet->delivery, work);
+}
+
+static void
 drain_pools(struct delivery *d)
 {
+	fetch_end(d, give_back);
 	for (size_t i = 0; i < d->outlet_count; i++)
 		outlet_drain(d->outlets[i], true);
 }
@@ -276,6 +280,8 @@ turn(struct delivery *d, struct err *err)
 		if (replan(d, err) < 0)
 			return -1;
 	}
+	if (fetch_serve(d, fill_resume, err) < 0)
+		return -1;
 	for (size_t i = 0; i < d->outlet_count; i++)
 		if (fill(d->outlets[i], err) < 0)
 			return -1;
@@ -288,7 +294,7 @@ turn(struct delivery *d, struct err *err)
 		timeout = 0;
 	else if (d->settling.count > 0)
 		timeout = SETTLE_LOOK;
-	if (d->in_flight > 0 &&
+	if ((d->in_flight > 0 || fetch_busy(d)) &&
 	    smtp_engine_step(d->engine, wait_until(limited_next(d), timeout), err) < 0)
 		return -1;
 	if (d->progress != NULL)
@@ -334,23 +340,6 @@ work_off(struct delivery *d, struct err *err)
 	return result;
 }
 
-/* Forgets what is older than it is kept, a part of it in each cycle. */
-static int
-tidy(struct delivery *d, struct err *err)
-{
-	int64_t before = clock_now() - d->settings->queue.retention;
-	bool told = d->settings->sync.url != NULL; /* there is an application: it is told first */
-
-	if (d->tidied != 0 && clock_monotonic() - d->tidied < RETIRE_EVERY)
-		return 0;
-	d->tidied = clock_monotonic();
-	if (suspensions_tidy(d->spool, clock_now(), err) < 0)
-		return -1;
-	if (!told && reports_tidy(d->spool, clock_now() - d->settings->sync.retention, err) < 0)
-		return -1;
-	return history_retire(d->spool, before, RETIRE_MAX, told, err) < 0 ? -1 : 0;
-}
-
 int
 deliver_cycle(struct delivery *d, struct err *err)
 {
@@ -373,7 +362,7 @@ deliver_cycle(struct delivery *d, struct err *err)
 	if (result == 0 && d->options.ids != NULL && d->fatal.code == 0)
 		wanted_tell_left(d);
 	if (result == 0 && d->fatal.code == 0 && !*d->stop)
-		result = tidy(d, err);
+		result = deliver_tidy(d, err);
 	if (result == 0 && d->fatal.code != 0) {
 		*err = d->fatal;
 		result = -1;

@@ -26,6 +26,8 @@
 #define PARK_MAX (3600 * USEC)
 /* Texts up to so many bytes are verified against their checksum before they are sent. */
 #define VERIFY_MAX (1024u * 1024)
+/* And parts, once in a run; larger ones as they go out, before their last byte does. */
+#define VERIFY_PART_MAX (8u * 1024 * 1024)
 
 struct deliver_options {
 	const char *const *ids; /* only these (plain), whether due or not; or NULL */
@@ -69,9 +71,11 @@ enum plan {
 	PLAN_UNCERTAIN, /* into uncertain/ */
 	PLAN_CORRUPT,
 	PLAN_PUT_BACK, /* nothing has happened */
+	PLAN_FETCH,    /* it waits for an attachment: see cmd/fetch.h */
 };
 
 struct outlet;
+struct fetch;
 
 /* A message in hand. */
 struct work {
@@ -86,6 +90,10 @@ struct work {
 	bool unasked; /* it comes to its end without a server having been asked */
 	bool *
 	    beyond; /* as recipients: those that fail as their domain is at its limit; NULL: none */
+	struct err fault;	 /* why its content could not be read on its way out */
+	struct fetch *waits_for; /* PLAN_FETCH */
+	char *note;		 /* what the history is to say when it is sent, or NULL */
+	int64_t not_before;	 /* wall clock: a server asked to be left alone until then; 0 */
 	enum plan plan;
 	int64_t due; /* PLAN_DEFERRED */
 	struct work *next;
@@ -175,6 +183,7 @@ struct delivery {
 	void (*progress)(const struct delivery *d, void *arg);
 	void *progress_arg;
 	char *spool_path;
+	struct fetching *fetching; /* attachments; NULL: none so far */
 };
 
 int deliver_begin(struct delivery *d, const struct settings *settings, struct spool *spool,
@@ -190,6 +199,9 @@ int deliver_dry_run(struct delivery *d,
 int deliver_end(struct delivery *d, struct err *err);
 /* Ends the journal and begins another with the next claim, when it is long or old: for --watch. */
 int deliver_rotate(struct delivery *d, struct err *err);
+
+/* deliver_tidy.c: forgets what is older than it is kept, at the end of a cycle. */
+int deliver_tidy(struct delivery *d, struct err *err);
 
 /* outlet.c */
 /* How many messages may be in hand at once, with so many descriptors: each has its file open, perhaps
@@ -294,6 +306,8 @@ void lifted_sent(struct delivery *d);
 
 /* fill.c: claims messages */
 int fill(struct outlet *outlet, struct err *err);
+/* A message that had to wait for an attachment goes on. */
+int fill_resume(struct work *work, struct err *err);
 /* True if a fill could find something now. */
 bool fill_left(const struct outlet *outlet);
 /* Stopped, no longer allowed, or all claimed that may be. */
@@ -306,6 +320,11 @@ void settle_later(struct delivery *d, struct work *work);
 /* Opens the claim and prepares the job.  PLAN_NONE: it can be sent; else its outcome is on record
  * already (expired, damaged) and the plan says what follows. */
 enum plan work_prepare(struct work *work);
+/* Its part for a message with parts: opens them, and gives the job their content.  A remote piece that is not
+ * fetched yet: PLAN_PUT_BACK.  Does nothing the second time. */
+enum plan work_content(struct work *work);
+/* Whether the content was found damaged on its way out: then that is on record, and its plan PLAN_CORRUPT. */
+bool work_damaged(struct work *work);
 /* Puts it on record (unsynced) that it fails, unsent. */
 enum plan work_fail(struct work *work, enum failure why, const char *reason);
 /* Moves one that was not offered to the lane in which it waits for this domain, which is named in
@@ -322,6 +341,8 @@ struct retry_terms work_terms(const struct record *record);
 /* Makes the move that follows.  The work is freed. */
 int work_settle(struct work *work, struct err *err);
 void work_free(struct work *work);
+/* Leaves what a claim is, and no more of it: work_prepare begins anew. */
+void work_close(struct work *work);
 void work_append(struct work_list *list, struct work *work);
 struct work *work_shift(struct work_list *list);
 
@@ -332,6 +353,8 @@ void work_conclude(struct work *work);
 void work_conclude_unasked(struct work *work);
 /* A message of the capture transport that was delivered, or (err) was not. */
 void work_conclude_capture(struct work *work, const struct err *err);
+/* One of which an attachment cannot be had now: deferred, at least until not_before, or given up. */
+enum plan work_conclude_unfetched(struct work *work, const struct err *err, int64_t not_before);
 /* One whose delivery failed when it was perhaps seen already. */
 void work_conclude_unsure(struct work *work, const struct err *err);
 

@@ -11,7 +11,9 @@ add_message(struct maildir *maildir, struct work *work, struct err *err)
 		.recipients = open,
 		.fd = work->job.fd,
 		.offset = work->job.offset,
-		.length = work->job.length };
+		.length = work->job.length,
+		.read = work->job.read,
+		.content = work->job.content };
 
 	/* Those that were settled in earlier attempts, at a server perhaps, are left out. */
 	for (size_t i = 0; i < work->job.n_recipients; i++)
@@ -45,7 +47,8 @@ capture_deliver(struct outlet *outlet, struct work_list *list)
 			work_append(&added, work);
 			continue;
 		}
-		work_conclude_capture(work, &err);
+		if (!work_damaged(work))
+			work_conclude_capture(work, &err);
 		work_append(&d->settling, work);
 	}
 	committed = maildir_commit(outlet->maildir, &err);

@@ -4,9 +4,9 @@
 #include "base/clock.h"
 #include "base/json_stream.h"
 #include "base/log.h"
-#include "cmd/add_path.h"
 #include "cmd/add_queue.h"
 #include "cmd/add_sender.h"
+#include "cmd/attach.h"
 #include "cmd/exchange_private.h"
 
 /* So many faults of an answer are logged one by one. */
@@ -156,7 +156,7 @@ open_path(void *arg, const char *path, struct err *err)
 {
 	const struct taking *t = arg;
 
-	return add_path_open((void *)(uintptr_t)t->q.settings, path, err);
+	return attach_open((void *)(uintptr_t)t->q.settings, path, err);
 }
 
 /* As mailq-add does: the sender for one that names none. */
@@ -187,6 +187,7 @@ take_message(struct taking *t, const struct json *object, uint64_t index)
 		.now = clock_now(),
 		.default_domain = add_domain(t->q.settings),
 		.attachment_max = (size_t)t->q.settings->attachments.max_size,
+		.no_s3 = attach_no_s3(t->q.settings),
 		.open_path = open_path,
 		.arg = t,
 	};
@@ -200,7 +201,7 @@ take_message(struct taking *t, const struct json *object, uint64_t index)
 		refuse(t, object, index, err.msg);
 		return;
 	}
-	if (found >= 0 &&
+	if (found >= 0 && attach_check_total(t->q.settings, &message, &err) == 0 &&
 	    mail_message_complete(&message, t->q.settings->delivery.hostname, &err) == 0 &&
 	    add_queue_message(&t->q, &message, &delivery, &more, &err) == 0)
 		t->good++;

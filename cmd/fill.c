@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cmd/deliver.h"
+#include "cmd/fetch.h"
 
 /* How many messages are in hand for one outlet at the most: what a crash can leave uncertain after a
  * power cut, and what other runners and operators cannot touch. */
@@ -153,7 +154,11 @@ dispose(struct work *work, const struct slots *beyond, size_t *asides, struct er
 	struct slots *full;
 	char reason[400];
 
-	if (work_prepare(work) != PLAN_NONE) {
+	if (work_prepare(work) == PLAN_FETCH) {
+		fetch_wait(work);
+		return 0;
+	}
+	if (work->plan != PLAN_NONE) {
 		settle_later(d, work);
 		return 0;
 	}
@@ -216,6 +221,28 @@ take_one(struct outlet *outlet, size_t *asides, bool *ret_more, struct err *err)
 }
 
 int
+fill_resume(struct work *work, struct err *err)
+{
+	struct outlet *outlet = work->outlet;
+	struct delivery *d = outlet->delivery;
+	const struct slots *beyond = NULL;
+	size_t asides = 0;
+	int result;
+
+	/* Its turn has passed where it may not be sent any more; what was fetched is kept when it comes. */
+	if (*d->stop || d->closing || d->fatal.code != 0 || outlet->faulted || outlet->drained ||
+	    (outlet->unknown == NULL && outlet_open(outlet) < 0) ||
+	    !may_take(outlet, outlet->slots, 1, &beyond)) {
+		work->plan = PLAN_PUT_BACK;
+		settle_later(d, work);
+		return 0;
+	}
+	result = dispose(work, beyond, &asides, err);
+	limited_spare(outlet);
+	return result;
+}
+
+int
 fill(struct outlet *outlet, struct err *err)
 {
 	struct delivery *d = outlet->delivery;
@@ -223,13 +250,13 @@ fill(struct outlet *outlet, struct err *err)
 	bool more = true;
 	int result = 0;
 
-	if (outlet->in_hand > outlet->window / 2 || !fill_left(outlet))
+	if (outlet->in_hand > outlet->window / 2 || !fill_left(outlet) || fetch_full(d))
 		return 0;
 	if (outlet->unknown == NULL && outlet_open(outlet) < 0)
 		return 0;
 	adjust_window(outlet);
 	while (more && result == 0 && asides < ASIDES_MAX && outlet->in_hand < outlet->window &&
-	    outlet_room(d) > 0 && !fill_done(outlet))
+	    outlet_room(d) > 0 && !fill_done(outlet) && !fetch_full(d))
 		result = take_one(outlet, &asides, &more, err);
 	limited_spare(outlet);
 	return result;

@@ -257,7 +257,7 @@ conclude_attempt(struct work *work)
 			return;
 		}
 		entry.event = EVENT_DEFERRED;
-		entry.due = work->due = retry.due;
+		entry.due = work->due = retry.due > work->not_before ? retry.due : work->not_before;
 		entry.reason = reason;
 		work->plan = PLAN_DEFERRED;
 		counts->deferred++;
@@ -272,6 +272,7 @@ conclude_attempt(struct work *work)
 		if (write_partial(work, &t, true, &err) < 0)
 			log_error("%s: a retry by hand will reach those too who have it", err.msg);
 	} else {
+		entry.reason = work->note;
 		work->plan = PLAN_SENT;
 		counts->sent++;
 		outlet_unpark(work->outlet);
@@ -283,6 +284,8 @@ conclude_attempt(struct work *work)
 void
 work_conclude(struct work *work)
 {
+	if (work->job.outcome == SMTP_UNSENT && work_damaged(work))
+		return;
 	switch (work->job.outcome) {
 	case SMTP_UNCERTAIN:
 		conclude_uncertain_for(work, "no answer to the final dot", work->job.reply.text);
@@ -320,6 +323,19 @@ work_conclude_capture(struct work *work, const struct err *err)
 			work->recipients[i].outcome = err == NULL ? SMTP_SENT : SMTP_DEFERRED;
 	smtp_reply_own(&work->job.reply, "", "%s", err == NULL ? "captured" : err->msg);
 	conclude_attempt(work);
+}
+
+enum plan
+work_conclude_unfetched(struct work *work, const struct err *err, int64_t not_before)
+{
+	work->unasked = true;
+	work->not_before = not_before;
+	for (size_t i = 0; i < work->job.n_recipients; i++)
+		if (work->recipients[i].outcome == SMTP_PENDING)
+			work->recipients[i].outcome = SMTP_DEFERRED;
+	smtp_reply_own(&work->job.reply, "", "%s", err->msg);
+	conclude_attempt(work);
+	return work->plan;
 }
 
 void

@@ -10,11 +10,12 @@
  *	serve_answer.c		bodies in, answers out: the API's own forms of both
  *	serve_commit.c		messages made durable, many requests sharing their syncs
  *	serve_once.c		Idempotency-Key
+ *	serve_large.c		large bodies of messages, whose attachments go to disk as they come
  *	serve_add.c		add-messages
  *	serve_form.c		the second service: a form, a message to each address
  *	serve_form_read.c	the form on its way in: texts in memory, files on disk
  *	serve_form_status.c	who is still waited for
- *	serve_spill.c		bytes that are written first and read later, on disk where they are many
+ *	serve_spill.c		answers out of what was written first (spill.h)
  *	serve_send.c		send-message, run-now: mailq-run does it
  *	serve_deliver.c		what became of messages whose clients wait
  *	serve_runs.c		how many mailq-run are started, and for what
@@ -93,6 +94,8 @@ struct serve_route_info {
  * optional is set.
  */
 struct json *serve_body(struct http_request *r, bool optional);
+/* The same for a body that is elsewhere, and that came through json_spill.h. */
+struct json *serve_marked_body(struct http_request *r, struct view body);
 #define SERVE_VALUES_MAX 200000 /* in one body; more are 422 */
 /* 422 with a list of faults.  Each fault's own path stands behind prefix ("body", "messages", 0). */
 struct serve_faults {
@@ -151,7 +154,7 @@ struct serve_batch *serve_batch_new(struct serve *serve, const struct serve_conf
 void serve_batch_free(struct serve_batch **batch); /* for AUTO() too */
 /* Composes a message that mail_message_complete has passed.  -1 with err: EX_DATAERR names the field, and
  * the batch is as before; anything else is a fault of the spool, and the batch of no more use. */
-int serve_batch_add(struct serve_batch *batch, const struct mail_message *message,
+int serve_batch_add(struct serve_batch *batch, struct mail_message *message,
     const struct mail_delivery *delivery, const char *source, struct err *err);
 size_t serve_batch_count(const struct serve_batch *batch);
 /*

@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "cmd/add_path.h"
+#include "cmd/attach.h"
 #include "cmd/serve_grown.h"
+#include "cmd/serve_large.h"
 
 #define MESSAGES "body.messages"
 
@@ -69,7 +70,7 @@ open_path(void *arg, const char *path, struct err *err)
 {
 	const struct adding *a = arg;
 
-	return add_path_open((void *)(uintptr_t)&a->config->settings, path, err);
+	return attach_open((void *)(uintptr_t)&a->config->settings, path, err);
 }
 
 static void
@@ -110,7 +111,8 @@ compose(struct adding *a, size_t i, struct mail_message *message, struct mail_de
 		delivery->id = xstrdup(serve_once_id(a->once, i));
 	if (delivery->priority < 0)
 		delivery->priority = a->default_priority;
-	if (mail_message_complete(message, a->config->settings.delivery.hostname, err) == 0 &&
+	if (attach_check_total(&a->config->settings, message, err) == 0 &&
+	    mail_message_complete(message, a->config->settings.delivery.hostname, err) == 0 &&
 	    serve_batch_add(a->batch, message, delivery, a->source, err) == 0) {
 		a->items[i].composed = true;
 		return 0;
@@ -132,11 +134,13 @@ take_message(struct adding *a, size_t i, struct err *err)
 		.now = clock_now(),
 		.attachment_max = (size_t)a->config->settings.attachments.max_size,
 		.no_body = a->form == FORM_EACH,
+		.no_s3 = attach_no_s3(&a->config->settings),
 		.open_path = open_path,
 		.arg = a,
 	};
 	char path[64];
 
+	serve_large_options(a->r, &options);
 	if (json_kind(object) != JSON_OBJECT && a->form == FORM_EACH) {
 		reject(a, i, NULL, "value is not a valid dict");
 		return 0;
@@ -326,7 +330,7 @@ prepare(struct adding *a, const struct json *body)
 	read_request(a, body);
 	if (a->faults.count == 0 && http_header(a->r, SERVE_ONCE_HEADER) != NULL) {
 		a->spool = serve_spool_get(a->serve, a->r);
-		if (a->spool == NULL || serve_once_begin(a->serve, a->r, a->spool, &a->once) != 0)
+		if (a->spool == NULL || serve_large_once(a->serve, a->r, a->spool, &a->once) != 0)
 			return -1;
 	}
 	a->batch = serve_batch_new(a->serve, a->config);
@@ -366,7 +370,7 @@ commit(struct adding *a)
 static void
 take_request(struct serve *serve, struct http_request *r, enum adding_form form)
 {
-	struct json *body = serve_body(r, false);
+	struct json *body = serve_large_body(r);
 	struct adding *a;
 	int result;
 
@@ -401,7 +405,7 @@ may_wait(const struct http_request *r)
 static void
 add(struct serve *serve, struct http_request *r, enum adding_form form)
 {
-	bool heavy = http_body(r).len > SERVE_HEAVY;
+	bool heavy = http_received(r) > SERVE_HEAVY;
 
 	if (may_wait(r) && http_needs_worker(r))
 		return;

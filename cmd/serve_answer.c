@@ -179,10 +179,9 @@ has_too_many_values(struct view body)
 	return values > SERVE_VALUES_MAX;
 }
 
-struct json *
-serve_body(struct http_request *r, bool optional)
+static struct json *
+read_body(struct http_request *r, struct view body, bool optional, bool marked)
 {
-	struct view body = http_body(r);
 	struct err err = ERR_INIT;
 	struct json *json;
 
@@ -195,7 +194,9 @@ serve_body(struct http_request *r, bool optional)
 		reply_fault(r, "body", "value_error.jsondecode", err.msg);
 		return NULL;
 	}
-	json = body.len == 0 ? json_parse("{}", 2, 1, &err) : json_parse(body.s, body.len, 1, &err);
+	json = body.len == 0 ? json_parse("{}", 2, 1, &err) :
+	    marked	     ? json_parse_marked(body.s, body.len, 1, &err) :
+			       json_parse(body.s, body.len, 1, &err);
 	if (json == NULL) {
 		reply_fault(r, "body", "value_error.jsondecode", err.msg);
 		return NULL;
@@ -210,6 +211,18 @@ serve_body(struct http_request *r, bool optional)
 	json_free(json);
 	reply_fault(r, "body", "type_error.dict", "value is not a valid dict");
 	return NULL;
+}
+
+struct json *
+serve_body(struct http_request *r, bool optional)
+{
+	return read_body(r, http_body(r), optional, false);
+}
+
+struct json *
+serve_marked_body(struct http_request *r, struct view body)
+{
+	return read_body(r, body, false, true);
 }
 
 /* ---- answers ----------------------------------------------------------------------------------- */

@@ -163,7 +163,7 @@ static void
 put_text(struct json_writer *w, const char *key, const struct captured *c, const char *type,
     size_t max)
 {
-	const struct mail_part *part = mail_part_to_read(&c->mail, type);
+	const struct mail_parsed_part *part = mail_part_to_read(&c->mail, type);
 	AUTO_BUF struct buf text = BUF_INIT(4 * max);
 
 	if (part != NULL && mail_part_text(c->fd, part, max, &text) >= 0) {
@@ -175,13 +175,13 @@ put_text(struct json_writer *w, const char *key, const struct captured *c, const
 static void
 put_attachments(struct json_writer *w, const struct captured *c)
 {
-	const struct mail_part *text = mail_part_to_read(&c->mail, "text/plain");
-	const struct mail_part *html = mail_part_to_read(&c->mail, "text/html");
+	const struct mail_parsed_part *text = mail_part_to_read(&c->mail, "text/plain");
+	const struct mail_parsed_part *html = mail_part_to_read(&c->mail, "text/html");
 
 	json_key(w, "attachments");
 	json_begin_array(w);
 	for (size_t i = 0; i < c->mail.count; i++) {
-		const struct mail_part *part = &c->mail.parts[i];
+		const struct mail_parsed_part *part = &c->mail.parts[i];
 		AUTO_BUF struct buf url = BUF_INIT(2048);
 
 		if (part == text || part == html)
@@ -385,7 +385,7 @@ serve_captured_html(struct http_request *r, void *arg)
 {
 	AUTO(captured_places_release) struct captured_places places = { 0 };
 	AUTO(captured_release) struct captured c = CAPTURED_INIT;
-	const struct mail_part *html;
+	const struct mail_parsed_part *html;
 
 	captured_places(arg, &places);
 	if (!open_named(r, &places, &c))
@@ -421,7 +421,7 @@ serve_captured_part(struct http_request *r, void *arg)
 	AUTO(captured_release) struct captured c = CAPTURED_INIT;
 	AUTO(spill_release) struct spill out = { .fd = -1 };
 	struct mail_sink sink = { spill_sink, &out };
-	const struct mail_part *part;
+	const struct mail_parsed_part *part;
 	uint64_t number;
 
 	spill_init(&out, arg);

@@ -50,8 +50,8 @@ void captured_reply_list(struct http_request *r, const struct captured_row *rows
     uint64_t total, const char *next, int64_t limit);
 void captured_reply_message(struct http_request *r, const struct captured *c);
 /* The HTML, with its images in it and nothing else that a browser would have to fetch. */
-void
-captured_reply_html(struct http_request *r, const struct captured *c, const struct mail_part *html);
+void captured_reply_html(struct http_request *r, const struct captured *c,
+    const struct mail_parsed_part *html);
 /* Whether a browser asks, for a page. */
 bool captured_for_people(struct http_request *r);
 

@@ -183,13 +183,13 @@ add_fields(struct buf *out, const struct captured *c)
 }
 
 static void
-add_attachments(struct buf *out, const struct captured *c, const struct mail_part *text,
-    const struct mail_part *html)
+add_attachments(struct buf *out, const struct captured *c, const struct mail_parsed_part *text,
+    const struct mail_parsed_part *html)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < c->mail.count; i++) {
-		const struct mail_part *part = &c->mail.parts[i];
+		const struct mail_parsed_part *part = &c->mail.parts[i];
 
 		if (part == text || part == html)
 			continue;
@@ -209,8 +209,8 @@ add_attachments(struct buf *out, const struct captured *c, const struct mail_par
 void
 captured_reply_message(struct http_request *r, const struct captured *c)
 {
-	const struct mail_part *text = mail_part_to_read(&c->mail, "text/plain");
-	const struct mail_part *html = mail_part_to_read(&c->mail, "text/html");
+	const struct mail_parsed_part *text = mail_part_to_read(&c->mail, "text/plain");
+	const struct mail_parsed_part *html = mail_part_to_read(&c->mail, "text/html");
 	AUTO_BUF struct buf subject = BUF_INIT(FIELD_MAX);
 	AUTO_BUF struct buf shown = BUF_INIT(4 * CAPTURED_TEXT_MAX);
 	struct buf page = BUF_INIT(PAGE_MAX);
@@ -237,11 +237,11 @@ captured_reply_message(struct http_request *r, const struct captured *c)
 
 /* ---- the HTML ---------------------------------------------------------------------------------- */
 
-static const struct mail_part *
+static const struct mail_parsed_part *
 image_of(const struct captured *c, const char *id, size_t n)
 {
 	for (size_t i = 0; i < c->mail.count; i++) {
-		const struct mail_part *part = &c->mail.parts[i];
+		const struct mail_parsed_part *part = &c->mail.parts[i];
 
 		if (n > 0 && strlen(part->content_id) == n &&
 		    memcmp(part->content_id, id, n) == 0 && strncmp(part->type, "image/", 6) == 0)
@@ -252,7 +252,7 @@ image_of(const struct captured *c, const char *id, size_t n)
 
 /* An image as a URL that holds it.  False where it is too large. */
 static bool
-add_image(struct buf *out, const struct captured *c, const struct mail_part *part)
+add_image(struct buf *out, const struct captured *c, const struct mail_parsed_part *part)
 {
 	AUTO_BUF struct buf bytes = BUF_INIT(IMAGE_MAX);
 	struct mail_sink sink = { mail_sink_to_buf, &bytes };
@@ -274,7 +274,7 @@ put_images(struct buf *out, const struct captured *c, const struct buf *html)
 
 	while (at < end) {
 		const char *cid = strcasestr(at, "cid:");
-		const struct mail_part *part;
+		const struct mail_parsed_part *part;
 		size_t n;
 
 		if (cid == NULL)
@@ -292,7 +292,8 @@ put_images(struct buf *out, const struct captured *c, const struct buf *html)
 }
 
 void
-captured_reply_html(struct http_request *r, const struct captured *c, const struct mail_part *html)
+captured_reply_html(struct http_request *r, const struct captured *c,
+    const struct mail_parsed_part *html)
 {
 	AUTO_BUF struct buf text = BUF_INIT(4 * CAPTURED_HTML_MAX);
 	struct buf page = BUF_INIT(IMAGES_MAX);

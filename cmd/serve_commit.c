@@ -102,7 +102,7 @@ begin(struct serve_batch *batch, struct err *err)
 }
 
 int
-serve_batch_add(struct serve_batch *batch, const struct mail_message *message,
+serve_batch_add(struct serve_batch *batch, struct mail_message *message,
     const struct mail_delivery *delivery, const char *source, struct err *err)
 {
 	const struct record more = { 0 };

@@ -2,14 +2,19 @@
  * The second service: POST /api/v1/send_email/, a form, and a message to each address in it.
  *
  * The form is read as it comes (serve_form_read.c): texts in memory that all requests share a bound of,
- * files into one file without a name in the spool's tmp/.  Then each address gets a message of its own.
+ * files into one file without a name in the spool's tmp/.  When it is whole, each file is stored once as a
+ * part (spool/part.h), and each address gets a message of its own that carries it.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/num.h"
 #include "cmd/add_sender.h"
+#include "cmd/attach.h"
 #include "cmd/serve_form.h"
+#include "mail/magic.h"
+#include "spool/part.h"
 
 #define STATUS                                                                                     \
 	"В очередь на отправку "                                                 \
@@ -24,6 +29,8 @@ struct sending {
 	struct spool *spool;
 	struct serve_once *once;
 	struct serve_batch *batch;
+	struct serve_lent *lent;     /* of pins */
+	struct part_pins *pins;	     /* of the files, until the messages' own hold them */
 	struct mail_message message; /* all but its recipient */
 	char source[200];
 };
@@ -33,6 +40,8 @@ release(struct sending *s)
 {
 	mail_message_release(&s->message);
 	serve_batch_free(&s->batch);
+	part_pins_free(&s->pins);
+	serve_give_back(s->serve, s->lent);
 	serve_once_end(&s->once);
 	if (s->spool != NULL)
 		serve_spool_put(s->serve, s->spool);
@@ -69,6 +78,22 @@ fault_of(struct serve_faults *faults, const char *field, const struct err *err)
 	serve_fault(faults, "body", field, "value_error", "%s", msg);
 }
 
+/* The sizes that the configuration allows. */
+static int
+check_sizes(const struct sending *s, struct err *err)
+{
+	const struct settings *settings = &s->config->settings;
+	uint64_t max = (uint64_t)settings->attachments.max_size;
+	char text[24];
+
+	for (size_t i = 0; i < s->upload->file_count; i++)
+		if (s->upload->file[i].length > max)
+			return err_set(err, EX_DATAERR,
+			    "%.100s is larger than %s (attachments.max_size)",
+			    s->upload->file[i].filename, num_size_text(max, text));
+	return attach_check_total(settings, &s->message, err);
+}
+
 static int
 set_attachments(struct sending *s, struct err *err)
 {
@@ -91,7 +116,7 @@ set_attachments(struct sending *s, struct err *err)
 		if (a == NULL)
 			return -1;
 	}
-	return 0;
+	return check_sizes(s, err);
 }
 
 /* The message but for its recipient; what is wrong with it goes to the faults.  -1 with err where it is
@@ -120,18 +145,64 @@ make_message(struct sending *s, struct err *err)
 
 /* ---- a message to each ------------------------------------------------------------------------- */
 
-/* Each message holds the files for itself: what that takes must be there before it is begun with. */
+/* True for a file that is not worth a part: each message holds it for itself. */
+static bool
+is_small(const struct upload_file *file)
+{
+	return file->length < MAIL_PART_MIN;
+}
+
+/* What all of it takes must be there before it is begun with. */
 static int
 check_space(const struct sending *s, struct err *err)
 {
 	const struct upload *u = s->upload;
 	const struct settings *settings = &s->config->settings;
-	/* Base64 in lines, and a header. */
-	uint64_t each = u->files.size / 57 * 78 + u->body.len * 4 / 3 + 4096;
+	uint64_t once = 0, each = u->body.len * 4 / 3 + 4096;
 
+	/* Base64 in lines. */
+	for (size_t i = 0; i < u->file_count; i++)
+		*(is_small(&u->file[i]) ? &each : &once) += u->file[i].length / 57 * 78 + 78;
 	return spool_check_space(&s->serve->spool,
-	    (uint64_t)settings->queue.min_free_bytes + each * u->emails.count,
+	    (uint64_t)settings->queue.min_free_bytes + once + each * u->emails.count,
 	    (uint64_t)settings->queue.min_free_inodes, err);
+}
+
+/* Stores the files, each once for all messages. */
+static int
+store_files(struct sending *s, struct err *err)
+{
+	const struct settings *settings = &s->config->settings;
+	struct mail_part part;
+
+	for (size_t i = 0; i < s->upload->file_count; i++) {
+		struct mail_attachment *a = &s->message.attachments[i];
+		struct part_terms terms = {
+			.filename = a->filename,
+			.max = (uint64_t)settings->attachments.max_size,
+			.min_free_bytes = (uint64_t)settings->queue.min_free_bytes,
+			.min_free_inodes = (uint64_t)settings->queue.min_free_inodes,
+		};
+
+		if (is_small(&s->upload->file[i]))
+			continue;
+		if (s->lent == NULL) {
+			s->lent = serve_lend(s->serve, err);
+			if (s->lent == NULL)
+				return -1;
+			if (s->lent->magic == NULL)
+				s->lent->magic = mail_magic_new();
+			s->pins = part_pins_new(&s->lent->spool);
+		}
+		terms.magic = s->lent->magic;
+		if ((a->fd >= 0 ?
+			    part_store_fd(s->pins, a->fd, a->start, a->length, &terms, &part, err) :
+			    part_store_bytes(s->pins, a->bytes.s, a->bytes.len, &terms, &part,
+				err)) < 0)
+			return -1;
+		mail_attachment_set_part(a, &part);
+	}
+	return 0;
 }
 
 static int
@@ -203,7 +274,8 @@ send_all(struct sending *s)
 	}
 	s->batch = serve_batch_new(s->serve, s->config);
 	for (size_t i = 0; i < u->emails.count; i++)
-		if ((i == 0 && check_space(s, &err) < 0) || add_message(s, i, &err) < 0) {
+		if ((i == 0 && (check_space(s, &err) < 0 || store_files(s, &err) < 0)) ||
+		    add_message(s, i, &err) < 0) {
 			serve_reply_err(s->r, &err);
 			return;
 		}

@@ -1,6 +1,7 @@
 /* Every route of the API, and what it asks of who calls it. */
 #include "cmd/serve.h"
 #include "cmd/serve_grown.h"
+#include "cmd/serve_large.h"
 
 #define SMALL (64u * 1024)   /* bytes of a body that holds names and numbers */
 #define MIDDLE (8u << 20)    /* of one that may list many */
@@ -19,11 +20,20 @@
 		.method = "GET", .path = (path_), .handle = (handler_),                            \
 		.info = &(const struct serve_route_info){ SERVE_READ, id_, true },                 \
 	}
-/* Messages: a few are composed in the polling thread, and others make them durable. */
+/* Messages in JSON: what is large is read as it comes. */
+#define MESSAGES(path_, handler_, id_)                                                             \
+	{                                                                                          \
+		.method = "POST", .path = (path_), .handle = (handler_), .max_body = LARGE,        \
+		.begin = serve_large_begin, .piece = serve_large_piece, .end = serve_large_end,    \
+		.keep_body = SERVE_HEAVY,                                                          \
+		.info = &(const struct serve_route_info){ SERVE_SEND, id_, false },                \
+	}
+/* The same where a few are composed in the polling thread, and others make them durable. */
 #define ADD(path_, handler_, id_)                                                                  \
 	{                                                                                          \
 		.method = "POST", .path = (path_), .handle = (handler_), .max_body = LARGE,        \
-		.quick = true, .quick_body = 16 * 1024,                                            \
+		.begin = serve_large_begin, .piece = serve_large_piece, .end = serve_large_end,    \
+		.keep_body = SERVE_HEAVY, .quick = true, .quick_body = 16 * 1024,                  \
 		.info = &(const struct serve_route_info){ SERVE_SEND, id_, false },                \
 	}
 /* A form, read as it comes. */
@@ -37,7 +47,7 @@
 const struct http_route serve_routes[] = { ADD("/commands/add-messages", serve_add_messages,
 					       "addMessages"),
 
-	POST("/commands/send-message", serve_send_message, SEND, LARGE, "sendMessage"),
+	MESSAGES("/commands/send-message", serve_send_message, "sendMessage"),
 	POST("/commands/run-now", serve_run_now, SEND, SMALL, "runNow"),
 	POST("/commands/delete-messages", serve_delete_messages, ADMIN, MIDDLE, "deleteMessages"),
 	POST("/commands/cleanup-messages", serve_cleanup_messages, ADMIN, SMALL, "cleanupMessages"),

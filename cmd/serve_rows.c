@@ -65,7 +65,7 @@ take_record(struct serve_row *row, const struct record *record, size_t recipient
 	row->message_id = copy(record->message_id);
 	row->created = record->created;
 	row->expires = record->expires;
-	row->size = record->text.length;
+	row->size = record_total(record);
 	row->to_all = record->recipient_count;
 	row->to = xcalloc(recipients + 1, sizeof *row->to);
 	for (size_t i = 0; i < record->recipient_count && i < recipients; i++)

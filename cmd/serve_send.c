@@ -12,7 +12,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "cmd/add_path.h"
+#include "cmd/attach.h"
+#include "cmd/serve_large.h"
 
 /* ---- the request ---------------------------------------------------------------------------------------------------- */
 
@@ -29,7 +30,7 @@ open_path(void *arg, const char *path, struct err *err)
 {
 	const struct request *q = arg;
 
-	return add_path_open((void *)(uintptr_t)&q->config->settings, path, err);
+	return attach_open((void *)(uintptr_t)&q->config->settings, path, err);
 }
 
 /* A field that is missing or of another type is 422; any other fault is of this message, which cannot be
@@ -69,10 +70,12 @@ parse(struct request *q, const struct json *body, struct mail_message *message,
 	struct mail_json_options options = {
 		.now = clock_now(),
 		.attachment_max = (size_t)q->config->settings.attachments.max_size,
+		.no_s3 = attach_no_s3(&q->config->settings),
 		.open_path = open_path,
 		.arg = q,
 	};
 
+	serve_large_options(q->r, &options);
 	if (mail_message_from_json(body, &options, message, delivery, &faults) < 0) {
 		refuse(q, &faults);
 		return -1;
@@ -89,7 +92,7 @@ begin_once(struct request *q, struct sending *s)
 	if (http_header(q->r, SERVE_ONCE_HEADER) == NULL)
 		return 0;
 	s->spool = serve_spool_get(q->serve, q->r);
-	return s->spool == NULL || serve_once_begin(q->serve, q->r, s->spool, &s->once) != 0 ? -1 :
+	return s->spool == NULL || serve_large_once(q->serve, q->r, s->spool, &s->once) != 0 ? -1 :
 											       0;
 }
 
@@ -103,7 +106,8 @@ queue(struct request *q, struct sending *s, struct mail_message *message,
 
 	if (delivery->id == NULL && s->once != NULL)
 		delivery->id = xstrdup(serve_once_id(s->once, 0));
-	if (mail_message_complete(message, hostname, &err) < 0 ||
+	if (attach_check_total(&q->config->settings, message, &err) < 0 ||
+	    mail_message_complete(message, hostname, &err) < 0 ||
 	    serve_batch_add(q->batch, message, delivery, q->source, &err) < 0 ||
 	    serve_once_keep(s->once, &err) < 0 || serve_commit(q->serve, q->batch, &err) < 0)
 		return refuse_err(q, &err);
@@ -122,7 +126,7 @@ queue(struct request *q, struct sending *s, struct mail_message *message,
 static int
 prepare(struct request *q, struct sending *s)
 {
-	AUTO_JSON struct json *body = serve_body(q->r, false);
+	AUTO_JSON struct json *body = serve_large_body(q->r);
 	AUTO_MESSAGE struct mail_message message = MAIL_MESSAGE_INIT;
 	AUTO_DELIVERY struct mail_delivery delivery = MAIL_DELIVERY_INIT;
 	int result = -1;

@@ -46,7 +46,7 @@ struct serve {
 	pthread_mutex_t lent_lock;
 	struct serve_lent *idle;
 	bool allow_network_fs;
-	pthread_cond_t lighter;	    /* under lent_lock, as the next two */
+	pthread_cond_t lighter;	     /* under lent_lock, as the next two */
 	unsigned int heavy, waiting; /* large requests in work, and that would like to be */
 	int64_t trimmed;	     /* monotonic */
 

@@ -113,7 +113,7 @@ static void
 put_record(struct json_writer *w, const struct record *record)
 {
 	status_json_instant(w, "created", record->created);
-	json_member_int(w, "size", (int64_t)record->text.length);
+	json_member_int(w, "size", (int64_t)record_total(record));
 	json_member_str(w, "sender", record->sender);
 	json_member_str(w, "from", record->from);
 	json_member_str(w, "subject", record->subject);

@@ -9,6 +9,7 @@
 #include "base/num.h"
 #include "cmd/status.h"
 #include "cmd/why.h"
+#include "spool/content.h"
 #include "spool/draft.h"
 #include "spool/history.h"
 
@@ -126,7 +127,7 @@ print_record(const struct record *record)
 	field_instant("expires", record->expires);
 	snprintf(text, sizeof text, "%lld", (long long)record->max_attempts);
 	status_field("max attempts", record->max_attempts > 0 ? text : NULL);
-	status_field("size", num_size_text(record->text.length, text));
+	status_field("size", num_size_text(record_total(record), text));
 }
 
 static void
@@ -177,7 +178,7 @@ put_record(struct json_writer *w, const struct record *record)
 	status_json_instant(w, "expires", record->expires);
 	if (record->max_attempts > 0)
 		json_member_int(w, "max_attempts", record->max_attempts);
-	json_member_int(w, "size", (int64_t)record->text.length);
+	json_member_int(w, "size", (int64_t)record_total(record));
 	json_member_str(w, "sender", record->sender);
 	json_member_str(w, "from", record->from);
 	json_member_str(w, "subject", record->subject);
@@ -363,22 +364,24 @@ status_show(struct spool *spool, const struct status_options *options,
 
 /* ---- cat --------------------------------------------------------------------------------- */
 
+/* With its attachments, but for those that are not fetched yet. */
 static int
-copy_text(const struct found *found, struct err *err)
+copy_text(struct spool *spool, const struct found *found, struct err *err)
 {
+	AUTO(content_close) struct content *content = NULL;
 	AUTO_FREE char *block = xmalloc(COPY_STEP);
-	off_t offset = (off_t)(found->name.offset + found->record.size);
-	uint64_t left = found->record.text.length;
 
-	while (left > 0) {
+	if (content_open_partly(spool, found->fd, &found->name, &found->record, &content, err) < 0)
+		return err_prefix(err, "%s", found->path);
+	for (uint64_t at = 0; at < content_size(content);) {
+		uint64_t left = content_size(content) - at;
 		size_t n = left < COPY_STEP ? (size_t)left : COPY_STEP;
 
-		if (fs_pread(found->fd, block, n, offset) < 0)
-			return err_io(err, "%s", found->path);
+		if (content_read(content, at, block, n, err) < 0)
+			return err_prefix(err, "%s", found->path);
 		if (fwrite(block, 1, n, stdout) < n)
 			return 0; /* program_finish tells */
-		offset += (off_t)n;
-		left -= n;
+		at += n;
 	}
 	return 0;
 }
@@ -398,7 +401,7 @@ status_cat(struct spool *spool, const char *id)
 	}
 	if (found.fd < 0)
 		return err_print(&found.err);
-	if (copy_text(&found, &err) < 0 ||
+	if (copy_text(spool, &found, &err) < 0 ||
 	    message_verify(found.fd, &found.name, &found.record, &err) < 0)
 		return err_print(&err);
 	return EX_OK;

@@ -135,6 +135,7 @@ status_class(const char *word)
 		[FAILURE_LIMIT] = "beyond the limit",
 		[FAILURE_ACCOUNT] = "no such account",
 		[FAILURE_UNCERTAIN] = "perhaps delivered",
+		[FAILURE_ATTACHMENT] = "attachment missing",
 	};
 
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cmd/deliver.h"
+#include "cmd/fetch.h"
 #include "policy/retry.h"
 
 void
@@ -31,12 +32,23 @@ work_shift(struct work_list *list)
 }
 
 void
-work_free(struct work *work)
+work_close(struct work *work)
 {
 	smtp_job_reset(&work->job);
 	claim_close(&work->claim);
 	partial_release(&work->partial);
 	free(work->recipients);
+	free(work->note);
+	work->recipients = NULL;
+	work->note = NULL;
+	work->job = (struct smtp_job){ .fd = -1 };
+	work->plan = PLAN_NONE;
+}
+
+void
+work_free(struct work *work)
+{
+	work_close(work);
 	free(work->slots);
 	free(work->beyond);
 	free(work);
@@ -67,7 +79,7 @@ work_entry(const struct work *work, enum event event, const char *reason)
 		.server =
 		    !work->unasked && work->outlet->server[0] != '\0' ? work->outlet->server : NULL,
 		.created = record->created,
-		.size = record->text.length,
+		.size = claim_size(&work->claim),
 		.reason = reason };
 }
 
@@ -207,6 +219,47 @@ envid_of(const struct work *work)
 	return strlen(record->id) <= 100 ? record->id : NULL;
 }
 
+bool
+work_damaged(struct work *work)
+{
+	if (work->fault.code != EX_DATAERR)
+		return false;
+	set_aside(work, &work->fault);
+	return true;
+}
+
+/* For the transport; what went wrong is told by the outcome. */
+static int
+read_content(void *arg, uint64_t at, void *bytes, size_t n)
+{
+	struct work *work = arg;
+
+	work->fault.code = EX_OK;
+	return content_read(work->claim.content, at, bytes, n, &work->fault);
+}
+
+enum plan
+work_content(struct work *work)
+{
+	struct claim *claim = &work->claim;
+	struct err err = ERR_INIT;
+
+	if (claim->record.piece_count == 0)
+		return work->plan = PLAN_NONE;
+	if (record_is_remote(&claim->record) && fetch_pieces(work) != PLAN_NONE)
+		return work->plan;
+	if (claim_content(claim, VERIFY_PART_MAX, &err) < 0) {
+		if (err.code == EX_DATAERR)
+			return set_aside(work, &err);
+		log_warning("%s", err.msg);
+		return work->plan = PLAN_PUT_BACK;
+	}
+	work->job.length = content_size(claim->content);
+	work->job.read = read_content;
+	work->job.content = work;
+	return work->plan = PLAN_NONE;
+}
+
 enum plan
 work_prepare(struct work *work)
 {
@@ -245,7 +298,7 @@ work_prepare(struct work *work)
 		.offset = (off_t)(claim->name.offset + claim->record.size),
 		.length = claim->record.text.length,
 		.arg = work };
-	return work->plan = PLAN_NONE;
+	return work_content(work);
 }
 
 /* Its outcome is on record: what became of its slots. */
@@ -300,6 +353,7 @@ work_settle(struct work *work, struct err *err)
 		result = runner_settle_corrupt(claim, err);
 		break;
 	case PLAN_PUT_BACK:
+	case PLAN_FETCH:
 	case PLAN_NONE:
 		result = runner_put_back(claim, err);
 		/* Another account may take it over, now that it can be found again. */

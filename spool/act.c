@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "spool/draft.h"
 #include "spool/oplog.h"
+#include "spool/part.h"
 #include "spool/partial.h"
 
 /*
@@ -51,6 +52,7 @@ struct acting {
 	char reason[REASON_MAX + 40];
 	int64_t due;		       /* of the last one that was retried */
 	struct wanted *wanted;	       /* for each of filter->ids; sorted */
+	bool parts;		       /* some message may have any */
 	char left[2 * NAME_SIZE + 16]; /* the bucket that was acted in last, from the root */
 };
 
@@ -132,8 +134,14 @@ move_to(struct acting *acting, const struct place *place, enum state state,
 static int
 remove_message(struct acting *acting, const struct place *place)
 {
-	if (unlinkat(place->dir, place->text, 0) < 0)
+	struct part_use *use =
+	    acting->parts ? part_look(acting->spool, place->dir, place->text) : NULL;
+
+	if (unlinkat(place->dir, place->text, 0) < 0) {
+		part_keep(&use);
 		return -1;
+	}
+	part_forget(acting->spool, &use);
 	/* After the unlink: an id may be known a moment too long, and not too short. */
 	partial_remove(acting->spool, place->name.id);
 	return id_forget(acting->spool, place->name.id);
@@ -308,6 +316,7 @@ act(struct spool *spool, enum act what, const char *reason, const struct walk_fi
 	int result;
 
 	*ret = (struct act_result){ 0 };
+	acting.parts = what == ACT_DELETE && part_any(spool);
 	put_reason(&acting, reason);
 	sort_wanted(&acting);
 	result = walk(spool, filter, act_on, &acting, err);

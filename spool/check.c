@@ -23,7 +23,7 @@
 static const char *const root_names[] = { "mailq-spool", "tmp", "id", "cur", "log", "partial",
 	"parked", "corrupt", "count", "totals", "wake", "captured", "lost+found", "waiting",
 	"deferred", "held", "uncertain", "failed", "rules", "scheduler", "lock", "limits",
-	"accounts", "suspended", "answers", "reports" };
+	"accounts", "suspended", "answers", "reports", "blobs", "parts", "pins", "fetched" };
 
 void
 check_tell(struct checking *c, enum check_weight weight, const char *path, const char *fmt, ...)
@@ -108,7 +108,7 @@ static void
 check_files(struct checking *c)
 {
 	static const char *const names[] = { "mailq-spool", "rules", "scheduler", "lock", "count",
-		"totals" };
+		"totals", "pins" };
 
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		check_entry(c, c->spool->root, names[i], names[i]);
@@ -362,6 +362,7 @@ check_spool(struct spool *spool, bool repair,
 	if (repair && draft_recover(spool) < 0)
 		return err_io(err, "spool %s: cannot tidy up tmp", spool->path);
 	check_messages(&c);
+	check_parts(&c);
 	check_each(&c, spool->root, "log", "log", look_at_log, &c);
 	check_ids(&c);
 	check_each(&c, spool->root, "partial", "partial", look_at_partial, &c);

@@ -95,6 +95,20 @@ check_place(const struct spot *spot, const char *path, const struct message_name
 		    record->account, batch);
 }
 
+/* Each blob is read once, however many messages need it. */
+static int
+verify_parts(struct checking *c, int fd, const struct message_name *name,
+    const struct record *record, struct err *err)
+{
+	AUTO(content_close) struct content *content = NULL;
+
+	if (record->piece_count == 0)
+		return 0;
+	if (content_open_partly(c->spool, fd, name, record, &content, err) < 0)
+		return -1;
+	return content_verify(content, UINT64_MAX, &c->known, err);
+}
+
 static int
 look_at_message(const char *text, unsigned char type, void *arg)
 {
@@ -120,7 +134,8 @@ look_at_message(const char *text, unsigned char type, void *arg)
 	}
 	if (fstat(fd, &st) == 0)
 		check_owner(spot->c, path, &st);
-	if (message_verify(fd, &name, &record, &err) < 0)
+	if (message_verify(fd, &name, &record, &err) < 0 ||
+	    verify_parts(spot->c, fd, &name, &record, &err) < 0)
 		damaged(spot, text, path, &err);
 	else
 		check_place(spot, path, &name, &record);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "spool/check.h"
+#include "spool/content.h"
 #include "spool/oplog.h"
 #include "spool/park.h"
 #include "spool/partial.h"
@@ -17,8 +18,9 @@ struct checking {
 	struct check_result *result;
 	struct err *err;
 	struct stat root;
-	int dir;	  /* the directory that check_each() is listing */
-	struct oplog log; /* of what was repaired */
+	int dir;		    /* the directory that check_each() is listing */
+	struct oplog log;	    /* of what was repaired */
+	struct content_known known; /* parts that were found sound */
 };
 
 enum check_weight {
@@ -48,6 +50,9 @@ void check_limits(struct checking *c);
 
 /* check_reports.c */
 void check_reports(struct checking *c);
+
+/* check_parts.c: what stands in blobs/ and parts/. */
+void check_parts(struct checking *c);
 
 /* All states, and what runners have claimed. */
 void check_messages(struct checking *c);

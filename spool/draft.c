@@ -120,19 +120,66 @@ reserve_entry(struct draft *draft)
 	draft->entries = xreallocarray(draft->entries, draft->room, sizeof *draft->entries);
 }
 
+struct part_pins *
+draft_pins(struct draft *draft)
+{
+	if (draft->pins == NULL)
+		draft->pins = part_pins_new(draft->spool);
+	return draft->pins;
+}
+
+/* Pins one, and notes that it is to be linked; neighbours mostly need the same. */
+static int
+need_part(struct draft *draft, const char *hash, struct err *err)
+{
+	int pinned = part_pin(draft_pins(draft), hash, err);
+
+	if (pinned < 0)
+		return -1;
+	if (pinned == 0)
+		return err_set(err, EX_NOINPUT, "spool %s: blobs/%s is not there",
+		    draft->spool->path, hash);
+	if (draft->hash_count > 0 && strcmp(draft->hashes[draft->hash_count - 1], hash) == 0)
+		return 0;
+	if (draft->hash_count == draft->hash_room) {
+		draft->hash_room = draft->hash_room > 0 ? 2 * draft->hash_room : 4;
+		draft->hashes =
+		    xreallocarray(draft->hashes, draft->hash_room, sizeof *draft->hashes);
+	}
+	memcpy(draft->hashes[draft->hash_count++], hash, sizeof *draft->hashes);
+	return 0;
+}
+
+static int
+need_parts(struct draft *draft, const struct record *record, struct err *err)
+{
+	draft->hashes_before = draft->hash_count;
+	for (size_t i = 0; i < record->piece_count; i++) {
+		if (record->pieces[i].kind == PIECE_PART &&
+		    need_part(draft, record->pieces[i].hash, err) < 0) {
+			draft->hash_count = draft->hashes_before;
+			return -1;
+		}
+	}
+	return 0;
+}
+
 int
 draft_message_begin(struct draft *draft, const struct record *record, struct err *err)
 {
 	struct record packed = *record;
 	struct entry entry = { 0 };
 
-	if (name_entry(draft, &entry, record, err) < 0)
+	if (name_entry(draft, &entry, record, err) < 0 || need_parts(draft, record, err) < 0)
 		return -1;
 	if (record->id == NULL)
 		packed.id = entry.name.id;
 	packed.created = entry.created;
-	if (record_pack(&packed, &draft->pending, err) < 0)
+	if (record_pack(&packed, &draft->pending, err) < 0) {
+		draft->hash_count = draft->hashes_before;
 		return -1;
+	}
+	entry.has_pieces = record->piece_count > 0;
 	entry.record_size = packed.size;
 	entry.id = xstrdup(packed.id);
 	reserve_entry(draft);
@@ -183,6 +230,7 @@ draft_message_end(struct draft *draft, const struct text_facts *facts, struct er
 	} else if (fs_pwrite(draft->fd, line, RECORD_FIRST_LINE, (off_t)entry->name.offset) < 0) {
 		return err_io(err, "spool %s: cannot write a message", draft->spool->path);
 	}
+	draft->has_pieces = draft->has_pieces || entry->has_pieces;
 	draft->count++;
 	draft->writing = false;
 	return 0;
@@ -196,6 +244,7 @@ draft_message_drop(struct draft *draft)
 	if (!draft->writing)
 		return;
 	draft->writing = false;
+	draft->hash_count = draft->hashes_before;
 	free(entry->id);
 	if (entry->name.offset >= draft->flushed) {
 		buf_truncate(&draft->pending, entry->name.offset - draft->flushed);
@@ -234,6 +283,10 @@ draft_append(struct draft *draft, const struct draft *other, struct err *err)
 		entry->id = xstrdup(other->entries[i].id);
 		entry->name.offset += start;
 	}
+	for (size_t i = 0; i < other->hash_count; i++)
+		if (need_part(draft, other->hashes[i], err) < 0)
+			return -1;
+	draft->has_pieces = draft->has_pieces || other->has_pieces;
 	if (other->last_created > draft->last_created)
 		draft->last_created = other->last_created;
 	if (draft->pending.len + other->pending.len > draft->keep && flush(draft, err) < 0)
@@ -281,10 +334,18 @@ draft_commit(struct draft *draft, struct err *err)
 
 	if (draft->count == 0)
 		return 0;
+	if (draft->has_pieces && draft->fd < 0 && open_file(draft, err) < 0)
+		return -1;
+	if (draft->has_pieces && buf_addf(&draft->pending, PART_TRAILER "%s\n", draft->token) < 0)
+		return err_io(err, "draft");
 	if (flush(draft, err) < 0)
 		return -1;
 	if (fsync(draft->fd) < 0)
 		return err_io(err, "spool %s: cannot sync a message", draft->spool->path);
+	if (draft->has_pieces &&
+	    part_commit(draft_pins(draft), draft->token, draft->fd, draft->hashes,
+		draft->hash_count, err) < 0)
+		return -1;
 	result = draft->count == 1 ? draft_publish_one(draft, err) : draft_publish_many(draft, err);
 	if (result < 0)
 		return -1;
@@ -356,6 +417,8 @@ draft_end(struct draft **draft)
 		free(d->entries[i].id);
 	free(d->entries);
 	auto_close_fd(&d->fd);
+	free(d->hashes);
+	part_pins_free(&d->pins);
 	buf_release(&d->pending);
 	checksum_end(&d->sum);
 	free(d);

@@ -18,6 +18,7 @@
 #ifndef SPOOL_DRAFT_H
 #define SPOOL_DRAFT_H
 
+#include "spool/part.h"
 #include "spool/record.h"
 #include "spool/spool.h"
 
@@ -46,8 +47,12 @@ uint64_t draft_size(const struct draft *draft); /* bytes */
  * -1 with err: the draft can only be ended. */
 int draft_append(struct draft *draft, const struct draft *other, struct err *err);
 
+/* Where to pin parts that are stored for its messages; made when first asked for. */
+struct part_pins *draft_pins(struct draft *draft);
+
 /*
- * Begins a message.  record is read, not kept; its id may be NULL (one is made up) and its created
+ * Begins a message.  record is read, not kept; its parts are pinned from now on (EX_NOINPUT: one is not
+ * there); its id may be NULL (one is made up) and its created
  * 0 (now).  EX_DATAERR names the field that is wrong; the draft is as before.
  */
 int draft_message_begin(struct draft *draft, const struct record *record, struct err *err);

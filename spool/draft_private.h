@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "spool/draft.h"
+#include "spool/part_private.h"
 
 struct entry {
 	struct message_name name;
@@ -16,6 +17,7 @@ struct entry {
 	size_t group;
 	enum state state;
 	bool made_up; /* its id */
+	bool has_pieces;
 	enum draft_result result;
 };
 
@@ -37,6 +39,12 @@ struct draft {
 	int thread_result;
 	struct err thread_err;
 	struct checksum *sum;
+	struct part_pins *pins; /* NULL until a message has parts */
+	char (
+	    *hashes)[MAIL_PART_HASH_SIZE]; /* what its messages need; some may stand there twice */
+	size_t hash_count, hash_room;
+	size_t hashes_before; /* so many when the message that is being written began */
+	bool has_pieces;      /* some message has parts, or something to be fetched */
 };
 
 /* Messages of a draft that go into the same bucket. */

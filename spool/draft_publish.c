@@ -84,9 +84,11 @@ draft_publish_one(struct draft *draft, struct err *err)
 		entry->result = DRAFT_DUPLICATE;
 		if (sync_duplicates(draft, err) < 0)
 			return -1;
-		return unlinkat(spool->tmp, draft->token, 0) < 0 ?
-		    err_io(err, "tmp/%s", draft->token) :
-		    0;
+		if (unlinkat(spool->tmp, draft->token, 0) < 0)
+			return err_io(err, "tmp/%s", draft->token);
+		if (draft->has_pieces)
+			part_take_back(spool, draft->token, draft->fd);
+		return 0;
 	}
 	/* Its id first: no message in the queue whose id a power cut could forget. */
 	if (!entry->made_up && sync_id_dirs(spool, 1u << spool_id_shard(entry->name.id), err) < 0)
@@ -284,6 +286,9 @@ remove_private(struct draft *draft, int private, const char *private_name, size_
 
 	if (unlinkat(draft->spool->tmp, draft->token, 0) < 0)
 		return;
+	/* They may all be sent by now, or known already. */
+	if (draft->has_pieces)
+		part_take_back(draft->spool, draft->token, draft->fd);
 	for (size_t g = 0; g < groups; g++) {
 		snprintf(name, sizeof name, "%zu", g);
 		unlinkat(private, name, AT_REMOVEDIR);

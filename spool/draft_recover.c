@@ -119,6 +119,8 @@ draft_roll_back(struct spool *spool, const char *token, int fd)
 		result = give_up_first_id(spool, token, fd);
 	if (result == 0 && unlinkat(spool->tmp, token, 0) < 0 && errno != ENOENT)
 		result = -1;
+	if (result == 0)
+		part_take_back(spool, token, fd);
 	if (result == 0 && private >= 0)
 		remove_private(spool, private, name);
 	return result;

@@ -47,7 +47,7 @@ const char *
 failure_text(enum failure failure)
 {
 	static const char *const words[] = { "refused", "exhausted", "expired", "limit", "account",
-		"uncertain" };
+		"uncertain", "attachment" };
 
 	return words[failure];
 }

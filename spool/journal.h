@@ -44,13 +44,14 @@ enum event {
 /* Why a message failed. */
 enum failure {
 	FAILURE_REFUSED, /* for good, by a server (5xx), or it cannot be sent to this one at all */
-	FAILURE_EXHAUSTED, /* its attempts are used up: the last ended with a deferral */
-	FAILURE_EXPIRED,   /* its time is */
-	FAILURE_LIMIT,	   /* beyond the account's limit, which says reject */
-	FAILURE_ACCOUNT,   /* it names an account that there is not */
-	FAILURE_UNCERTAIN, /* it may have been delivered, and the account says fail */
+	FAILURE_EXHAUSTED,  /* its attempts are used up: the last ended with a deferral */
+	FAILURE_EXPIRED,    /* its time is */
+	FAILURE_LIMIT,	    /* beyond the account's limit, which says reject */
+	FAILURE_ACCOUNT,    /* it names an account that there is not */
+	FAILURE_UNCERTAIN,  /* it may have been delivered, and the account says fail */
+	FAILURE_ATTACHMENT, /* one of its attachments can never be had */
 };
-/* "refused" .. "uncertain" */
+/* "refused" .. "attachment" */
 const char *failure_text(enum failure failure);
 
 const char *event_text(enum event event);

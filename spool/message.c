@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "spool/part_private.h"
 #include "spool/walk.h"
 
 /* Most records come whole with the first read. */
@@ -94,6 +95,13 @@ message_open(int dir, const char *text, const struct message_name *name, int *re
 	if (check_record(&record, name, st.st_size, err) < 0) {
 		record_release(&record);
 		return err_prefix(err, "%s", text);
+	}
+	if (record.piece_count > 0 && part_read_token(fd, st.st_size, record.token) < 0) {
+		record_release(&record);
+		return err_set(err, EX_DATAERR,
+		    "%s: it has parts, and the last line of its file does not say whose: expected "
+		    "\"" PART_TRAILER "TOKEN\"",
+		    text);
 	}
 	*ret = record;
 	if (ret_fd != NULL)

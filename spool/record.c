@@ -10,6 +10,8 @@
 #include "base/num.h"
 #include "spool/name.h"
 
+#define PIECE_SIZE_MAX ((uint64_t)1 << 40) /* so that no sum of them overflows */
+
 /* The fields that are one line of text each; an absent one is NULL. */
 static const struct text_field {
 	const char *key;
@@ -56,6 +58,24 @@ add_instant(struct buf *out, const char *key, int64_t instant, struct err *err)
 	return add_line(out, key, text, err);
 }
 
+/* What stands in for bytes of the text, a line each. */
+static int
+add_piece(struct buf *out, const struct record_piece *piece, struct err *err)
+{
+	AUTO_BUF struct buf line = BUF_INIT(RECORD_MAX);
+	int added;
+
+	if (piece->kind == PIECE_PART)
+		added = buf_addf(&line, "%" PRIu64 " %" PRIu64 " %016" PRIx64 " %s", piece->offset,
+		    piece->size, piece->checksum, piece->hash);
+	else
+		added = buf_addf(&line, "%" PRIu64 " %s %s", piece->offset, piece->boundary,
+		    piece->json);
+	if (added < 0)
+		return err_set(err, EX_DATAERR, "the envelope is too large");
+	return add_line(out, piece->kind == PIECE_PART ? "part" : "remote", line.s, err);
+}
+
 int
 record_pack(struct record *record, struct buf *out, struct err *err)
 {
@@ -84,6 +104,8 @@ record_pack(struct record *record, struct buf *out, struct err *err)
 		result = err_set(err, EX_DATAERR, "the envelope is too large");
 	for (size_t i = 0; i < record->recipient_count && result == 0; i++)
 		result = add_line(&body, "recipient", record->recipients[i], err);
+	for (size_t i = 0; i < record->piece_count && result == 0; i++)
+		result = add_piece(&body, &record->pieces[i], err);
 	if (result == 0) {
 		record->size = RECORD_FIRST_LINE + body.len + 1;
 		record_first_line(record->size, &unknown, first);
@@ -144,6 +166,59 @@ record_size(const char line[RECORD_FIRST_LINE], struct text_facts *ret_facts)
 	return (size_t)size;
 }
 
+/* Takes the next word of *text off, which a space follows; NULL where there is none. */
+static char *
+next_word(char **text)
+{
+	char *word = *text, *end = strchr(word, ' ');
+
+	if (end == NULL || end == word)
+		return NULL;
+	*end = '\0';
+	*text = end + 1;
+	return word;
+}
+
+static bool
+is_hash(const char *text)
+{
+	return strlen(text) == MAIL_PART_HASH_SIZE - 1 &&
+	    strspn(text, "0123456789abcdef") == MAIL_PART_HASH_SIZE - 1;
+}
+
+/* "part: OFFSET SIZE CHECKSUM HASH" and "remote: OFFSET BOUNDARY JSON", in their order. */
+static int
+take_piece(struct record *record, enum piece_kind kind, char *value, struct err *err)
+{
+	const char *key = kind == PIECE_PART ? "part" : "remote";
+	uint64_t from =
+	    record->piece_count > 0 ? record->pieces[record->piece_count - 1].offset : 0;
+	struct record_piece piece = { .kind = kind };
+	char *offset = next_word(&value), *second = offset != NULL ? next_word(&value) : NULL;
+	char *third = second != NULL && kind == PIECE_PART ? next_word(&value) : NULL;
+	bool right =
+	    second != NULL && num_u64(offset, from, record->text.length, &piece.offset) == 0;
+
+	if (record->piece_count == RECORD_PIECES_MAX)
+		return err_set(err, EX_DATAERR, "more than %d parts", RECORD_PIECES_MAX);
+	if (right && kind == PIECE_PART) {
+		right = third != NULL && strlen(third) == 16 &&
+		    hex64(third, &piece.checksum) == 0 &&
+		    num_u64(second, 1, PIECE_SIZE_MAX, &piece.size) == 0 && is_hash(value);
+		if (right)
+			memcpy(piece.hash, value, sizeof piece.hash);
+	} else if (right) {
+		piece.boundary = second;
+		piece.json = value;
+		right = value[0] == '{';
+	}
+	if (!right)
+		return err_set(err, EX_DATAERR, "%s: expected \"%s\" within the text", key,
+		    kind == PIECE_PART ? "OFFSET SIZE CHECKSUM HASH" : "OFFSET BOUNDARY JSON");
+	record->pieces[record->piece_count++] = piece;
+	return 0;
+}
+
 /* One "key: value" line into the record.  Unknown keys are left for later versions to read. */
 static int
 take_field(struct record *record, const char *key, char *value, struct err *err)
@@ -164,6 +239,10 @@ take_field(struct record *record, const char *key, char *value, struct err *err)
 		record->recipients[record->recipient_count++] = value;
 		return 0;
 	}
+	if (strcmp(key, "part") == 0)
+		return take_piece(record, PIECE_PART, value, err);
+	if (strcmp(key, "remote") == 0)
+		return take_piece(record, PIECE_REMOTE, value, err);
 	if (strcmp(key, "priority") == 0) {
 		if (num_u64(value, 0, 3, &number) < 0)
 			return err_set(err, EX_DATAERR, "priority: \"%s\" is not 0 to 3", value);
@@ -189,12 +268,13 @@ take_field(struct record *record, const char *key, char *value, struct err *err)
 	return 0;
 }
 
+/* How many lines begin with this, which begins with a newline. */
 static size_t
-count_recipients(const char *s)
+count_lines(const char *s, const char *start)
 {
 	size_t count = 0;
 
-	while ((s = strstr(s, "\nrecipient: ")) != NULL) {
+	while ((s = strstr(s, start)) != NULL) {
 		count++;
 		s++;
 	}
@@ -229,6 +309,7 @@ int
 record_unpack(const char *bytes, size_t n, struct record *ret, struct err *err)
 {
 	struct record record = { 0 };
+	size_t pieces;
 	int result;
 
 	if (n <= RECORD_FIRST_LINE || (record.size = record_size(bytes, &record.text)) == 0 ||
@@ -238,7 +319,11 @@ record_unpack(const char *bytes, size_t n, struct record *ret, struct err *err)
 		return err_set(err, EX_DATAERR, "a zero byte in the record");
 	record.memory = xstrndup(bytes, record.size);
 	/* A key may also stand in a value, so this counts at least as many as there are. */
-	record.recipients = xcalloc(count_recipients(record.memory) + 1, sizeof(char *));
+	record.recipients =
+	    xcalloc(count_lines(record.memory, "\nrecipient: ") + 1, sizeof(char *));
+	pieces = count_lines(record.memory, "\npart: ") + count_lines(record.memory, "\nremote: ");
+	if (pieces > 0)
+		record.pieces = xcalloc(pieces, sizeof *record.pieces);
 	result = take_lines(&record, err);
 	for (size_t i = 0; i < sizeof text_fields / sizeof text_fields[0] && result == 0; i++)
 		if (text_fields[i].required && *text_member(&record, &text_fields[i]) == NULL)
@@ -260,6 +345,26 @@ record_release(struct record *record)
 	if (record->memory == NULL)
 		return;
 	free(record->recipients);
+	free(record->pieces);
 	free(record->memory);
 	*record = (struct record){ 0 };
+}
+
+uint64_t
+record_total(const struct record *record)
+{
+	uint64_t total = record->text.length;
+
+	for (size_t i = 0; i < record->piece_count; i++)
+		total += record->pieces[i].size;
+	return total;
+}
+
+bool
+record_is_remote(const struct record *record)
+{
+	for (size_t i = 0; i < record->piece_count; i++)
+		if (record->pieces[i].kind == PIECE_REMOTE)
+			return true;
+	return false;
 }

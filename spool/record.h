@@ -23,15 +23,39 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "mail/part.h"
+#include "spool/name.h"
 
 #define RECORD_FIRST_LINE 55	      /* bytes, with its newline */
 #define RECORD_MAX (4u * 1024 * 1024) /* bytes of a whole record: room for 10,000 recipients */
 #define RECORD_RECIPIENTS_MAX 10000
 #define RECORD_ATTEMPTS_MAX 1000000
 
+#define RECORD_PIECES_MAX 1000
+
+/*
+ * Where something stands in for bytes of the text: at offset bytes of the text, the text in the file goes on
+ * behind it.  In the order of the message; two may have the same offset.
+ */
+struct record_piece {
+	enum piece_kind {
+		PIECE_PART,   /* "part: OFFSET SIZE CHECKSUM HASH", spool/part.h */
+		PIECE_REMOTE, /* "remote: OFFSET BOUNDARY JSON": fetched at the first attempt */
+	} kind;
+	uint64_t offset;
+	/* Of a part. */
+	uint64_t size; /* bytes that are sent for it */
+	uint64_t checksum;
+	char hash[MAIL_PART_HASH_SIZE];
+	/* Of a remote one; owned like the record's strings. */
+	char *boundary; /* what is sent for it begins with "--BOUNDARY" and CRLF */
+	char *
+	    json; /* what is known of it: {"filename"?, "content_type"?, "content_id"?, "source": {...}} */
+};
+
 /* Facts about the text that are known only when all of it has been seen. */
 struct text_facts {
-	uint64_t length; /* bytes */
+	uint64_t length; /* bytes in the file: without parts */
 	uint64_t
 	    checksum;	/* XXH3, 64 bits, over the record from its second line on, then the text */
 	bool eight_bit; /* bytes above 127: BODY=8BITMIME (RFC 6152) */
@@ -58,7 +82,11 @@ struct record {
 	char *source;	      /* who handed it in, for display; or NULL */
 	int64_t expires;      /* it is not sent from this instant on; 0: as the account says */
 	int64_t max_attempts; /* 1 to RECORD_ATTEMPTS_MAX; 0: as the account says */
-	size_t size;	      /* of the record itself, set by pack and unpack */
+	struct record_piece *pieces; /* NULL: the text is all there is */
+	size_t piece_count;
+	char token
+	    [TOKEN_SIZE]; /* of the draft, set by message_open where there are pieces; else "" */
+	size_t size;	  /* of the record itself, set by pack and unpack */
 	struct text_facts text;
 	char *memory; /* set by record_unpack: what the strings point into */
 };
@@ -74,6 +102,10 @@ size_t record_size(const char first_line[RECORD_FIRST_LINE], struct text_facts *
 /* Reads a whole record of n bytes.  EX_DATAERR with what is wrong; release with record_release. */
 int record_unpack(const char *bytes, size_t n, struct record *ret, struct err *err);
 void record_release(struct record *record);
+/* Bytes of the message as it is sent: the text and its parts, without what is still to be fetched. */
+uint64_t record_total(const struct record *record);
+/* True where something is to be fetched for it. */
+bool record_is_remote(const struct record *record);
 
 /* The checksum, piece by piece: the record from its second line, then the text. */
 struct checksum;

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "spool/draft.h"
+#include "spool/part.h"
 #include "spool/partial.h"
 #include "spool/reports.h"
 #include "spool/walk.h"
@@ -38,6 +39,7 @@ struct wreck {
 	uncertain_policy *policy;
 	void *policy_arg;
 	struct recover_result *result;
+	bool parts; /* some message may have any */
 };
 
 static int
@@ -235,6 +237,7 @@ settle(struct wreck *wreck, struct remnant *remnant, struct err *err)
 {
 	struct recover_result *result = wreck->result;
 	struct message_name old, name;
+	struct part_use *use;
 	bool on_the_wire = wreck->same_boot ? remnant->dot : remnant->offered;
 
 	message_name_parse(remnant->text, &old);
@@ -244,9 +247,14 @@ settle(struct wreck *wreck, struct remnant *remnant, struct err *err)
 	switch (remnant->outcome) {
 	case EVENT_SENT:
 		result->completed++;
-		if (unlinkat(remnant->lane_fd, remnant->text, 0) < 0 && errno != ENOENT)
+		use =
+		    wreck->parts ? part_look(wreck->spool, remnant->lane_fd, remnant->text) : NULL;
+		if (unlinkat(remnant->lane_fd, remnant->text, 0) < 0 && errno != ENOENT) {
+			part_keep(&use);
 			return err_io(err, "spool %s: cannot unlink cur/%s/%s/%s",
 			    wreck->spool->path, wreck->token, remnant->lane, remnant->text);
+		}
+		part_forget(wreck->spool, &use);
 		partial_remove(wreck->spool, old.id);
 		return 0;
 	case EVENT_DEFERRED:
@@ -312,6 +320,7 @@ settle_all(struct wreck *wreck, struct err *err)
 	const struct recover_result *after = wreck->result;
 	int result = 0;
 
+	wreck->parts = part_any(wreck->spool);
 	for (size_t i = 0; i < wreck->count; i++)
 		if (settle(wreck, &wreck->remnants[i], err) < 0)
 			result = -1;

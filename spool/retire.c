@@ -13,6 +13,7 @@
 #include "base/num.h"
 #include "spool/draft.h"
 #include "spool/history.h"
+#include "spool/part.h"
 #include "spool/partial.h"
 #include "spool/reports.h"
 #include "spool/totals.h"
@@ -41,6 +42,7 @@ struct retiring {
 	char *failed[FAILED_MAX]; /* ids */
 	size_t failed_count;
 	uint64_t messages; /* forgotten */
+	bool parts;	   /* some of them may have any */
 	struct err *err;
 };
 
@@ -99,15 +101,20 @@ remove_failed(const struct place *place, void *arg)
 {
 	struct retiring *retiring = arg;
 	struct spool *spool = retiring->spool;
+	struct part_use *use;
 
 	if (place->name.due >= retiring->before)
 		return 0;
 	if (id_forget(spool, place->name.id) < 0)
 		return err_io(retiring->err, "spool %s: cannot forget the id %s", spool->path,
 		    place->name.id);
-	if (unlinkat(place->dir, place->text, 0) < 0 && errno != ENOENT)
+	use = retiring->parts ? part_look(spool, place->dir, place->text) : NULL;
+	if (unlinkat(place->dir, place->text, 0) < 0 && errno != ENOENT) {
+		part_keep(&use);
 		return err_io(retiring->err, "spool %s: cannot remove failed/%s/%s/%s", spool->path,
 		    place->lane, place->bucket, place->text);
+	}
+	part_forget(spool, &use);
 	partial_remove(spool, place->name.id);
 	retiring->messages++;
 	return 0;
@@ -273,6 +280,7 @@ history_forget(struct spool *spool, int64_t before, int max_logs, bool told, uin
 	size_t count;
 	int result;
 
+	retiring.parts = part_any(spool);
 	if (log < 0 || fs_each(log, look_at_log, &retiring) < 0) {
 		result = err_io(err, "spool %s: log", spool->path);
 	} else if (told && keep_untold(&retiring) < 0) {

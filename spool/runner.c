@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "spool/part.h"
 #include "spool/partial.h"
 #include "spool/reports.h"
 #include "spool/walk.h"
@@ -112,6 +113,7 @@ runner_claim(struct runner *runner, const struct queue_entry *entry, struct clai
 	snprintf(ret->text, sizeof ret->text, "%s", entry->text);
 	ret->lane = (size_t)lane;
 	ret->fd = -1;
+	ret->content = NULL;
 	memset(&ret->record, 0, sizeof ret->record);
 	return 1;
 }
@@ -130,9 +132,32 @@ claim_open(struct claim *claim, uint64_t verify_max, struct err *err)
 	return 0;
 }
 
+int
+claim_content(struct claim *claim, uint64_t verify_max, struct err *err)
+{
+	struct runner *runner = claim->runner;
+
+	if (claim->record.piece_count == 0 || claim->content != NULL)
+		return 0;
+	if (content_open(runner->spool, claim->fd, &claim->name, &claim->record, &claim->content,
+		err) < 0)
+		return err_prefix(err, "%s", claim->text);
+	if (content_verify(claim->content, verify_max, &runner->known, err) == 0)
+		return 0;
+	content_close(&claim->content);
+	return err_prefix(err, "%s", claim->text);
+}
+
+uint64_t
+claim_size(const struct claim *claim)
+{
+	return claim->content != NULL ? content_size(claim->content) : record_total(&claim->record);
+}
+
 void
 claim_close(struct claim *claim)
 {
+	content_close(&claim->content);
 	auto_close_fd(&claim->fd);
 	record_release(&claim->record);
 }
@@ -197,6 +222,8 @@ runner_settle_sent(struct claim *claim, struct err *err)
 		move_fault(claim, "nowhere", err);
 	else
 		leave_lane(claim);
+	if (result == 0)
+		part_release(claim->runner->spool, claim->record.token, claim->fd);
 	if (result == 0 && claim->name.attempts > 0)
 		partial_remove(claim->runner->spool, claim->name.id);
 	claim_close(claim);

@@ -13,6 +13,7 @@
 #ifndef SPOOL_RUNNER_H
 #define SPOOL_RUNNER_H
 
+#include "spool/content.h"
 #include "spool/journal.h"
 #include "spool/queue.h"
 #include "spool/record.h"
@@ -33,16 +34,18 @@ struct runner {
 	struct journal journal;
 	struct claim_lane *lanes;
 	size_t lane_count;
+	struct content_known known;
 	char program[32];
 };
 
 struct claim {
 	struct runner *runner;
 	struct message_name name;
-	char text[NAME_SIZE]; /* the name under which it stands */
-	size_t lane;	      /* which of the runner's lanes */
-	int fd;		      /* its file, or -1 */
-	struct record record; /* valid after claim_open */
+	char text[NAME_SIZE];	 /* the name under which it stands */
+	size_t lane;		 /* which of the runner's lanes */
+	int fd;			 /* its file, or -1 */
+	struct record record;	 /* valid after claim_open */
+	struct content *content; /* claim_content's; NULL before, and where the text is all */
 };
 
 /* Prepares; nothing is made before the first claim.  program is for the journal's first line. */
@@ -60,6 +63,11 @@ int runner_sync_claims(struct runner *runner, struct err *err);
 /* Opens the message and reads its record; texts up to verify_max bytes are checked against their
  * checksum.  EX_DATAERR: damaged (see runner_settle_corrupt). */
 int claim_open(struct claim *claim, uint64_t verify_max, struct err *err);
+/* Opens the content of a message that has parts, and verifies those of up to verify_max bytes.  EX_DATAERR:
+ * damaged; EX_TEMPFAIL: something is not fetched yet.  Without parts it does nothing. */
+int claim_content(struct claim *claim, uint64_t verify_max, struct err *err);
+/* Bytes of the message as it is sent. */
+uint64_t claim_size(const struct claim *claim);
 /* Closes the file, releases the record. */
 void claim_close(struct claim *claim);
 /* The name of its lane. */

@@ -25,7 +25,7 @@ faults() {
 
 @test "the preloaded object sees every call that changes the spool" {
 	strace -qq -o /dev/null true 2>/dev/null || skip "strace may not trace here"
-	faults complete add-first add-raw add-hundred deliver-mixed deliver-captured recover-uncertain \
+	faults complete add-first add-raw add-hundred add-files deliver-files deliver-mixed deliver-captured recover-uncertain \
 		recover-draft
 }
 
@@ -55,6 +55,22 @@ faults() {
 
 @test "adding a hundred messages" {
 	faults add-hundred
+}
+
+@test "adding a message with attachments" {
+	faults add-file
+}
+
+@test "adding messages with attachments of which one is stored already" {
+	faults add-files
+}
+
+@test "delivering messages that share attachments" {
+	faults deliver-files
+}
+
+@test "taking back messages with attachments" {
+	faults recover-draft-files
 }
 
 @test "delivering into a Maildir" {

@@ -230,22 +230,40 @@ print("".join(part % ("files", "; filename=\"f\"") for i in range(1001)) + "--B-
 	assert_equal "$(ls "$MAILQ_SPOOL/tmp")" ''
 }
 
+@test "a form in chunks is the same form" {
+	local i
+
+	start_serve s port
+	head -c 2000000 /dev/urandom >a.bin
+	for i in 1 2 3; do
+		form -H 'Transfer-Encoding: chunked' -F "emails=u$i@example.org" -F subject=S -F body=B -F files=@a.bin
+		queues 1
+	done
+	for id in $(ids); do
+		text "$id" >"$id.eml"
+		/usr/bin/python3 -c 'import email, sys
+m = email.message_from_binary_file(open(sys.argv[1], "rb"))
+assert m.get_payload(1).get_payload(decode=True) == open("a.bin", "rb").read()' "$id.eml"
+	done
+}
+
 @test "files that do not fit for all addresses are refused before one is queued" {
 	local free
 
 	start_serve s port
 	mailq-status >/dev/null
-	head -c 1000000 /dev/zero >big
+	# Smaller than what is stored once for all of them.
+	head -c 16000 /dev/zero >small
 	free=$(df --output=avail -B1 "$MAILQ_SPOOL" | tail -n 1)
 	stop_server s
-	# Room for some hundred of them, and five hundred are asked for.
+	# Room for some thousand of them, and ten thousand are asked for.
 	configure '' "queue: { min_free_space = \"$(((free - 200000000) / 1024)) KiB\"; };"
 	start_serve s port
-	/usr/bin/python3 -c 'print(",".join(f"u{i}@example.org" for i in range(1000)), end="")' >emails
-	form -F 'emails=<emails' -F subject=S -F body=B -F files=@big
+	/usr/bin/python3 -c 'print(",".join(f"u{i}@example.org" for i in range(10000)), end="")' >emails
+	form -F 'emails=<emails' -F subject=S -F body=B -F files=@small
 	answer 503
 	assert_equal "$(queued)" 0
-	form -F emails=a@example.org -F subject=S -F body=B -F files=@big
+	form -F emails=a@example.org -F subject=S -F body=B -F files=@small
 	answer 201
 }
 

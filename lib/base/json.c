@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/json_lex.h"
+#include "base/json_spill.h"
 
 /* json-c has no object for null. */
 static const char null_mark;
@@ -18,6 +19,7 @@ static const char null_mark;
 struct reader {
 	struct json_lexer lx;
 	size_t values;
+	bool marked; /* there may be marks */
 };
 
 static int read_value(struct reader *r, int depth, struct json_object **ret);
@@ -133,6 +135,28 @@ read_word(struct json_lexer *lx, struct json_object **ret)
 	return json_fail(lx, "expected a value");
 }
 
+/* A mark is a boolean with something beside it: its number, and one more so that this is not NULL. */
+static int
+read_mark(struct json_lexer *lx, struct json_object **ret)
+{
+	size_t start = lx->at;
+	unsigned long long number[2] = { 0, 0 };
+
+	lx->at++;
+	for (int i = 0; i < 2; i++, lx->at++)
+		while (json_peek(lx) >= '0' && json_peek(lx) <= '9')
+			number[i] = number[i] * 10 + (unsigned long long)(lx->text[lx->at++] - '0');
+	if (lx->at > lx->len || lx->text[lx->at - 1] != JSON_SPILL_MARK) {
+		lx->at = start;
+		return json_fail(lx, "expected a value");
+	}
+	/* Places behind it are told as the client wrote them. */
+	lx->line_start -= (size_t)number[1] - (lx->at - start);
+	*ret = json_object_new_boolean(0);
+	json_object_set_userdata(*ret, (void *)(uintptr_t)(number[0] + 1), NULL);
+	return 0;
+}
+
 /* *ret is json-c's own, where NULL is null. */
 static int
 read_value(struct reader *r, int depth, struct json_object **ret)
@@ -165,6 +189,8 @@ read_value(struct reader *r, int depth, struct json_object **ret)
 	}
 	if (c == '-' || (c >= '0' && c <= '9'))
 		return read_number(lx, ret);
+	if (c == JSON_SPILL_MARK && r->marked)
+		return read_mark(lx, ret);
 	return read_word(lx, ret);
 }
 
@@ -180,11 +206,12 @@ unwrap(const struct json *value)
 	return value != NULL_VALUE ? (struct json_object *)(uintptr_t)value : NULL;
 }
 
-struct json *
-json_parse(const char *text, size_t len, uint64_t first_line, struct err *err)
+static struct json *
+parse(const char *text, size_t len, uint64_t first_line, bool marked, struct err *err)
 {
 	struct reader r = {
 		.lx = { .text = text, .len = len, .line = first_line, .err = err },
+		.marked = marked,
 	};
 	struct json_object *root = NULL;
 	int result;
@@ -206,6 +233,18 @@ json_parse(const char *text, size_t len, uint64_t first_line, struct err *err)
 	return result < 0 ? NULL : (struct json *)(uintptr_t)wrap(root);
 }
 
+struct json *
+json_parse(const char *text, size_t len, uint64_t first_line, struct err *err)
+{
+	return parse(text, len, first_line, false, err);
+}
+
+struct json *
+json_parse_marked(const char *text, size_t len, uint64_t first_line, struct err *err)
+{
+	return parse(text, len, first_line, true, err);
+}
+
 void
 json_free(struct json *root)
 {
@@ -224,7 +263,7 @@ json_kind(const struct json *value)
 {
 	switch (json_object_get_type(unwrap(value))) {
 	case json_type_boolean:
-		return JSON_BOOL;
+		return json_object_get_userdata(unwrap(value)) != NULL ? JSON_MARK : JSON_BOOL;
 	case json_type_int:
 		return JSON_INT;
 	case json_type_double:
@@ -305,6 +344,15 @@ json_to_bool(const struct json *value, bool *ret)
 	if (json_kind(value) != JSON_BOOL)
 		return -1;
 	*ret = json_object_get_boolean(unwrap(value));
+	return 0;
+}
+
+int
+json_to_mark(const struct json *value, unsigned long *ret)
+{
+	if (json_kind(value) != JSON_MARK)
+		return -1;
+	*ret = (unsigned long)(uintptr_t)json_object_get_userdata(unwrap(value)) - 1;
 	return 0;
 }
 

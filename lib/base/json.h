@@ -33,6 +33,7 @@ enum json_kind {
 	JSON_STRING,
 	JSON_ARRAY,
 	JSON_OBJECT,
+	JSON_MARK, /* a string that went elsewhere on its way here: json_parse_marked */
 };
 
 /* A value.  The root is owned by who parsed it; all others live as long as their root. */
@@ -44,6 +45,8 @@ struct json;
  * root, or NULL with err (EX_DATAERR).  text need not outlive the call.
  */
 struct json *json_parse(const char *text, size_t len, uint64_t first_line, struct err *err);
+/* The same for what came through json_spill.h, which alone can write marks. */
+struct json *json_parse_marked(const char *text, size_t len, uint64_t first_line, struct err *err);
 void json_free(struct json *root); /* NULL is fine */
 
 #define AUTO_JSON AUTO(auto_json_free)
@@ -72,6 +75,8 @@ struct view json_string_view(const struct json *value);
 int json_to_int(const struct json *value, int64_t *ret);
 int json_to_double(const struct json *value, double *ret);
 int json_to_bool(const struct json *value, bool *ret);
+/* The number of a JSON_MARK. */
+int json_to_mark(const struct json *value, unsigned long *ret);
 
 /*
  * Walks the members of an object in their order in the text:

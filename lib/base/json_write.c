@@ -15,6 +15,7 @@ static const char *const kind_names[] = {
 	[JSON_STRING] = "a string",
 	[JSON_ARRAY] = "an array",
 	[JSON_OBJECT] = "an object",
+	[JSON_MARK] = "a string",
 };
 
 const char *

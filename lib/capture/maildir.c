@@ -147,7 +147,7 @@ static int
 copy_content(int fd, const struct maildir_message *message)
 {
 	AUTO_FREE char *chunk = xmalloc(CHUNK + 1);
-	off_t at = message->offset;
+	uint64_t at = 0;
 	uint64_t left = message->length;
 	bool pending = false;
 	size_t n, head;
@@ -156,9 +156,11 @@ copy_content(int fd, const struct maildir_message *message)
 		n = left < CHUNK ? (size_t)left : CHUNK;
 		head = pending;
 		chunk[0] = '\r';
-		if (fs_pread(message->fd, chunk + head, n, at) < 0)
+		if ((message->read != NULL ? message->read(message->content, at, chunk + head, n) :
+					     fs_pread(message->fd, chunk + head, n,
+						 message->offset + (off_t)at)) < 0)
 			return -1;
-		at += (off_t)n;
+		at += n;
 		left -= n;
 		pending = false;
 		n = to_lf(chunk, head + n, &pending);

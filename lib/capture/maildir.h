@@ -24,6 +24,10 @@ struct maildir_message {
 	int fd; /* the content: CRLF or LF lines */
 	off_t offset;
 	uint64_t length;
+	/* Where it comes from elsewhere: gives exactly n bytes of it, at an offset, and 0; or -1 with errno.
+	 * NULL: from fd. */
+	int (*read)(void *content, uint64_t at, void *bytes, size_t n);
+	void *content;
 };
 
 /* Makes path with cur, new and tmp (0700) where they are missing. */

@@ -80,6 +80,9 @@ struct http_route {
 	http_handler *begin;
 	http_piece *piece;
 	http_handler *end;
+	/* With piece, where it is not 0: a body of up to so many bytes is kept for handle all the same,
+	 * and then begin is not called.  begin finds in http_body what came before it was longer. */
+	size_t keep_body;
 	const void *info; /* the caller's own: a scope, a name for the documentation */
 };
 #define HTTP_ROUTES_END                                                                            \

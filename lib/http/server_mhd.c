@@ -139,7 +139,8 @@ keep(struct http_request *r, const char *bytes, size_t n)
 		http_reply_detail(r, 413, "Content Too Large");
 }
 
-/* Hands a piece to a worker.  The library keeps it meanwhile, and brings it again. */
+/* Hands a piece to a worker.  The library keeps it meanwhile, and brings it again; but it moves what stands
+ * behind a chunk's size, when we return, so that is copied. */
 static enum MHD_Result
 hand_over(struct http_request *r, const char *bytes, size_t n)
 {
@@ -147,6 +148,11 @@ hand_over(struct http_request *r, const char *bytes, size_t n)
 		return MHD_NO;
 	r->piece = bytes;
 	r->piece_len = n;
+	if (r->expected == UINT64_MAX) {
+		buf_clear(&r->copy);
+		buf_add(&r->copy, bytes, n);
+		r->piece = r->copy.s;
+	}
 	mhd_suspend(r);
 	worker_submit(r);
 	return MHD_YES;
@@ -163,7 +169,7 @@ take_body(struct http_request *r, const char *bytes, size_t *n)
 		return conn_enter(r->conn, PHASE_BODY, -1) ? MHD_YES : MHD_NO;
 	}
 	r->received += all;
-	if (r->reply.status == 0 && r->route->piece != NULL) {
+	if (r->reply.status == 0 && r->route->piece != NULL && r->received > r->route->keep_body) {
 		if (r->received <= r->route->max_body)
 			return hand_over(r, bytes, all);
 		http_reply_detail(r, 413, "Content Too Large");

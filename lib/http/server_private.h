@@ -68,6 +68,7 @@ struct http_request {
 	size_t charged;	   /* of the server's body_bytes */
 	const char *piece; /* for a worker; NULL: the body is complete */
 	size_t piece_len;
+	struct buf copy;	   /* of a piece that the library does not keep */
 	bool begun;		   /* route->begin was called */
 	bool here;		   /* a quick handler runs, and has not asked for a worker */
 	bool suspended;		   /* the library leaves the connection alone until mhd_resume */

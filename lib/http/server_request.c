@@ -14,6 +14,7 @@ request_init(struct http_request *r, struct http_conn *conn)
 	buf_init(&r->store, 2 * HEAD_MEMORY + 8);
 	buf_init(&r->trimmed, HEAD_MEMORY);
 	buf_init(&r->body, 0);
+	buf_init(&r->copy, SIZE_MAX / 2);
 	reply_init(&r->reply);
 }
 
@@ -37,6 +38,7 @@ request_reset(struct http_request *r)
 	if (r->begun && r->route->end != NULL)
 		r->route->end(r, conn->server->config.arg);
 	free_body(r);
+	buf_release(&r->copy);
 	free(r->user);
 	reply_clear(&r->reply);
 	reply = r->reply;
@@ -50,6 +52,7 @@ request_reset(struct http_request *r)
 	buf_clear(&r->store);
 	buf_clear(&r->trimmed);
 	buf_init(&r->body, 0);
+	buf_init(&r->copy, SIZE_MAX / 2);
 }
 
 void

@@ -22,7 +22,7 @@ run(struct http_request *r)
 
 	if (!r->begun) {
 		r->begun = true;
-		if (route->begin != NULL)
+		if (route->begin != NULL && (route->keep_body == 0 || r->piece != NULL))
 			route->begin(r, arg);
 	}
 	if (r->reply.status != 0)

@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 
 #define OCTETS "application/octet-stream"
+#define SVG_WITHIN 4096 /* bytes of a content in which an SVG's element is looked for */
 #define OFFICE "application/vnd.openxmlformats-officedocument."
 
 static const struct {
@@ -178,6 +179,24 @@ is_html(struct view content)
 	return false;
 }
 
+/* A picture that may hold scripts: its element, behind what XML allows before it. */
+static bool
+is_svg(struct view content)
+{
+	size_t at = begins(content, "\xef\xbb\xbf", 3) ? 3 : 0;
+	size_t n = content.len - at < SVG_WITHIN ? content.len - at : SVG_WITHIN;
+
+	while (n > 0 && strchr(" \t\r\n", content.s[at]) != NULL && content.s[at] != '\0') {
+		at++;
+		n--;
+	}
+	if (n >= 4 && memcmp(content.s + at, "<svg", 4) == 0)
+		return true;
+	return n >= 2 &&
+	    (memcmp(content.s + at, "<?", 2) == 0 || memcmp(content.s + at, "<!", 2) == 0) &&
+	    memmem(content.s + at, n, "<svg", 4) != NULL;
+}
+
 static bool
 is_text(struct view content)
 {
@@ -250,10 +269,12 @@ by_both(const char *named, struct view content, struct mail_magic *magic, char *
 	if (magic == NULL ||
 	    mail_magic_type(magic, content.s, content.len, scratch, MAIL_TYPE_SIZE) < 0)
 		return has_prefix(named, "text/") ? OCTETS : named;
+	if (may_be_html(scratch))
+		return OCTETS;
 	/* a picture of another kind is what it is */
 	if (has_prefix(named, "image/") && has_prefix(scratch, "image/"))
 		return scratch;
-	return has_prefix(named, "text/") || has_prefix(scratch, "text/html") ? OCTETS : named;
+	return has_prefix(named, "text/") ? OCTETS : named;
 }
 
 static const char *
@@ -265,6 +286,8 @@ find_type(const char *filename, struct view content, struct mail_magic *magic, c
 		return named != NULL && strstr(named, "executable") != NULL ? named : OCTETS;
 	if (is_html(content))
 		return named == NULL ? "text/html" : may_be_html(named) ? named : OCTETS;
+	if (is_svg(content))
+		return named == NULL ? "image/svg+xml" : may_be_html(named) ? named : OCTETS;
 	if (named == NULL)
 		return by_content(content, magic, scratch);
 	if (content.len == 0 || looks_like(named, content))

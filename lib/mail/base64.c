@@ -122,16 +122,9 @@ make_table(unsigned char table[256])
 	table['='] = PAD;
 }
 
-/* Where a quantum of four stands. */
-struct quantum {
-	uint32_t bits;
-	int digits;
-	int pads;
-};
-
 /* Takes one character that is no blank; -1 where it may not stand here. */
 static int
-take(struct quantum *q, unsigned char value, struct buf *out)
+take(struct mail_base64_reader *q, unsigned char value, struct buf *out)
 {
 	if (value == BAD || (value == PAD ? q->digits < 2 : q->pads > 0))
 		return -1;
@@ -146,21 +139,23 @@ take(struct quantum *q, unsigned char value, struct buf *out)
 	q->bits <<= 6 * q->pads;
 	for (int i = 0; i < 3 - q->pads; i++)
 		out->s[out->len++] = (char)(q->bits >> (16 - 8 * i) & 0xff);
-	if (q->pads > 0)
+	if (q->pads > 0) {
 		q->digits = 5; /* the end: neither digit nor padding fits any more */
-	else
-		*q = (struct quantum){ 0, 0, 0 };
+	} else {
+		q->bits = 0;
+		q->digits = 0;
+	}
 	return 0;
 }
 
 int
-mail_base64_decode(struct buf *out, const char *text, size_t len, size_t *ret_at)
+mail_base64_read(struct mail_base64_reader *reader, const char *text, size_t len, struct buf *out)
 {
 	unsigned char table[256];
-	struct quantum q = { 0, 0, 0 };
-	size_t before = out->len, at;
+	struct mail_base64_reader q = *reader;
+	size_t at;
 
-	if (buf_reserve(out, len / 4 * 3 + 3) < 0)
+	if (buf_reserve(out, len / 4 * 3 + 6) < 0)
 		return -1;
 	make_table(table);
 	for (at = 0; at < len; at++) {
@@ -184,12 +179,35 @@ mail_base64_decode(struct buf *out, const char *text, size_t len, size_t *ret_at
 		if (q.digits == 5 || take(&q, value, out) < 0)
 			break;
 	}
-	if (at < len || (q.digits > 0 && q.digits < 5)) {
-		buf_truncate(out, before);
-		*ret_at = at;
-		errno = EINVAL;
-		return -1;
-	}
+	q.at += at;
+	*reader = q;
 	out->s[out->len] = '\0';
-	return 0;
+	if (at == len)
+		return 0;
+	errno = EINVAL;
+	return -1;
+}
+
+int
+mail_base64_read_end(const struct mail_base64_reader *reader)
+{
+	if (reader->digits == 0 || reader->digits == 5)
+		return 0;
+	errno = EINVAL;
+	return -1;
+}
+
+int
+mail_base64_decode(struct buf *out, const char *text, size_t len, size_t *ret_at)
+{
+	struct mail_base64_reader reader = { 0 };
+	size_t before = out->len;
+
+	if (mail_base64_read(&reader, text, len, out) == 0 && mail_base64_read_end(&reader) == 0)
+		return 0;
+	if (errno == EINVAL) {
+		buf_truncate(out, before);
+		*ret_at = (size_t)reader.at;
+	}
+	return -1;
 }

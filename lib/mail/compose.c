@@ -16,6 +16,7 @@
 struct composer {
 	const struct mail_message *m;
 	const struct mail_compose_options *options;
+	const struct mail_boundaries *boundaries;
 	const struct mail_sink *sink;
 	struct err *err;
 };
@@ -126,12 +127,18 @@ put_text(const struct composer *c, struct buf *head, const char *subtype, struct
 
 /* ---- multiparts ----------------------------------------------------------------------------- */
 
+void
+mail_make_boundaries(struct mail_boundaries *ret)
+{
+	mail_boundary(ret->mixed);
+	mail_boundary(ret->related);
+	mail_boundary(ret->alternative);
+}
+
 /* The fields that open a multipart and the line before its first part, appended to head. */
 static void
-open_multipart(struct buf *head, const char *subtype, const char *parameters,
-    char boundary[MAIL_BOUNDARY_SIZE])
+open_multipart(struct buf *head, const char *subtype, const char *parameters, const char *boundary)
 {
-	mail_boundary(boundary);
 	buf_addf(head, "Content-Type: multipart/%s;%s\r\n\tboundary=\"%s\"\r\n\r\n--%s\r\n",
 	    subtype, parameters, boundary, boundary);
 }
@@ -157,7 +164,7 @@ put_body(const struct composer *c, struct buf *head, bool *ret_keep)
 	const struct mail_message *m = c->m;
 	struct view body = { m->body, m->body_len };
 	struct view alternative = { m->alternative, m->alternative_len };
-	char boundary[MAIL_BOUNDARY_SIZE];
+	const char *boundary = c->boundaries->alternative;
 
 	if (!m->html || m->alternative == NULL)
 		return put_text(c, head, m->html ? "html" : "plain", body, ret_keep);
@@ -221,64 +228,84 @@ next_piece(const struct composer *c, struct content *content, struct view *ret_p
 }
 
 /* text/... needs to say its charset; what is not UTF-8 is nobody's guess. */
-static const char *
-charset_of(const char *type, struct view start)
+bool
+mail_starts_as_utf8(const char *start, size_t n)
 {
-	size_t len = start.len < MAIL_SNIFF_SIZE ? start.len : MAIL_SNIFF_SIZE;
+	size_t len = n < MAIL_SNIFF_SIZE ? n : MAIL_SNIFF_SIZE;
 
-	if (strncasecmp(type, "text/", 5) != 0)
-		return "";
-	for (int cut = 0; cut < 4; cut++, len--) /* the last character may be cut */
-		if (utf8_valid(start.s, len))
-			return "; charset=utf-8";
-		else if (start.len < MAIL_SNIFF_SIZE || len == 0)
+	for (int cut = 0; cut < 4; cut++, len--) { /* the last character may be cut */
+		if (utf8_valid(start, len))
+			return true;
+		if (n < MAIL_SNIFF_SIZE || len == 0)
 			break;
-	return "";
+	}
+	return false;
 }
 
-static int
-add_attachment_header(struct buf *head, const struct composer *c, const struct mail_attachment *a,
-    struct view start)
+int
+mail_attachment_head(struct buf *head, const char *filename, const char *type, bool utf8,
+    const char *content_id)
 {
-	char type[MAIL_TYPE_SIZE];
+	const char *charset = utf8 && strncasecmp(type, "text/", 5) == 0 ? "; charset=utf-8" : "";
 
-	if (a->content_type != NULL)
-		snprintf(type, sizeof type, "%s", a->content_type);
-	else
-		mail_type_of(a->filename, start.s, start.len, c->options->magic, type);
-	if (buf_addf(head, "Content-Type: %s%s", type, charset_of(type, start)) < 0)
+	if (buf_addf(head, "Content-Type: %s%s", type, charset) < 0)
 		return -1;
-	/* for readers that do not know Content-Disposition; it has no form for other letters */
-	if (is_ascii(a->filename, strlen(a->filename)) &&
-	    mail_header_param(head, "name", a->filename) < 0)
+	/* for readers that do not know Content-Disposition, or not RFC 2231 */
+	if (mail_header_param_words(head, "name", filename) < 0)
 		return -1;
 	if (buf_addf(head, "\r\nContent-Transfer-Encoding: base64\r\n") < 0 ||
-	    (a->content_id != NULL && buf_addf(head, "Content-ID: <%s>\r\n", a->content_id) < 0) ||
+	    (content_id != NULL && buf_addf(head, "Content-ID: <%s>\r\n", content_id) < 0) ||
 	    buf_addf(head, "Content-Disposition: %s",
-		a->content_id != NULL ? "inline" : "attachment") < 0 ||
-	    mail_header_param(head, "filename", a->filename) < 0)
+		content_id != NULL ? "inline" : "attachment") < 0 ||
+	    mail_header_param(head, "filename", filename) < 0)
 		return -1;
 	return buf_adds(head, "\r\n\r\n");
+}
+
+/* Writes the header of an attachment with this type, unless the message says one. */
+static int
+put_head(const struct composer *c, size_t index, const char *type, bool utf8)
+{
+	const struct mail_attachment *a = &c->m->attachments[index];
+	struct buf head AUTO_BUF = BUF_INIT(16384);
+
+	if (mail_attachment_head(&head, a->filename,
+		a->content_type != NULL ? a->content_type : type, utf8, a->content_id) < 0)
+		return err_set(c->err, EX_DATAERR, "attachments[%zu]: header too long", index);
+	return put_buf(c, &head);
+}
+
+/* One that is stored apart. */
+static int
+put_part(const struct composer *c, size_t index)
+{
+	const struct mail_part *part = c->m->attachments[index].part;
+
+	if (put_head(c, index, part->type, part->utf8) < 0)
+		return -1;
+	return c->options->part(c->options->arg, part);
 }
 
 static int
 put_attachment(const struct composer *c, size_t index)
 {
-	struct buf head AUTO_BUF = BUF_INIT(16384);
 	struct buf memory AUTO_BUF = BUF_INIT(MAIL_SNIFF_SIZE);
 	struct content content = { &c->m->attachments[index], index, 0, &memory };
 	struct mail_base64 base64 = { .sink = c->sink };
 	struct view piece = VIEW("");
+	char type[MAIL_TYPE_SIZE] = "";
 	int rc;
 
 	if (content.a->fd >= 0)
 		(void)lseek(content.a->fd, content.a->start,
 		    SEEK_SET); /* a pipe is read as it comes */
 	rc = next_piece(c, &content, &piece);
-	if (rc >= 0 && add_attachment_header(&head, c, content.a, piece) < 0)
-		rc = err_set(c->err, EX_DATAERR, "attachments[%zu]: header too long", index);
-	if (rc >= 0 && put_buf(c, &head) < 0)
-		rc = -1;
+	if (rc < 0)
+		return -1;
+	if (content.a->content_type == NULL)
+		mail_type_of(content.a->filename, piece.s, piece.len, c->options->magic, type);
+	if (put_head(c, index, type, mail_starts_as_utf8(piece.s, piece.len)) < 0)
+		return -1;
 	while (rc > 0) {
 		if (mail_base64_feed(&base64, piece.s, piece.len) < 0)
 			rc = sink_failed(c);
@@ -307,6 +334,23 @@ count_attachments(const struct mail_message *m, bool shown_inline)
 	return n;
 }
 
+/* An attachment behind its boundary. */
+static int
+put_one(const struct composer *c, const char *boundary, size_t index, bool keep)
+{
+	const struct mail_attachment *a = &c->m->attachments[index];
+
+	if (a->remote != NULL) {
+		/* The line end that the text keeps is there also where nothing comes of this. */
+		if (keep && put(c, "\r\n", 2) < 0)
+			return -1;
+		return c->options->remote(c->options->arg, a, boundary);
+	}
+	if (put_boundary(c, boundary, keep, false) < 0)
+		return -1;
+	return a->part != NULL ? put_part(c, index) : put_attachment(c, index);
+}
+
 /* The attachments of a kind, each behind a boundary, and the boundary that ends them. */
 static int
 put_attachments(const struct composer *c, const char *boundary, bool shown_inline, bool *keep)
@@ -314,7 +358,7 @@ put_attachments(const struct composer *c, const char *boundary, bool shown_inlin
 	for (size_t i = 0; i < c->m->attachment_count; i++) {
 		if (is_inline(c->m, i) != shown_inline)
 			continue;
-		if (put_boundary(c, boundary, *keep, false) < 0 || put_attachment(c, i) < 0)
+		if (put_one(c, boundary, i, *keep) < 0)
 			return -1;
 		*keep = false;
 	}
@@ -328,27 +372,30 @@ int
 mail_compose(const struct mail_message *m, const struct mail_compose_options *options,
     const struct mail_sink *sink, struct err *err)
 {
-	const struct composer c = { m, options, sink, err };
+	struct mail_boundaries own;
+	const struct mail_boundaries *b = options->boundaries != NULL ? options->boundaries : &own;
+	const struct composer c = { m, options, b, sink, err };
 	struct buf head AUTO_BUF = BUF_INIT(HEADER_MAX);
-	char mixed[MAIL_BOUNDARY_SIZE], related[MAIL_BOUNDARY_SIZE];
 	bool has_mixed = count_attachments(m, false) > 0,
 	     has_related = count_attachments(m, true) > 0;
 	bool keep = false;
 
+	if (b == &own && (m->attachment_count > 0 || m->alternative != NULL))
+		mail_make_boundaries(&own);
 	if (add_header(&head, &c) < 0)
 		return err_set(err, EX_DATAERR, "the header is longer than %zu bytes", HEADER_MAX);
 	if (has_mixed)
-		open_multipart(&head, "mixed", "", mixed);
+		open_multipart(&head, "mixed", "", b->mixed);
 	if (has_related)
 		open_multipart(&head, "related",
 		    m->alternative != NULL ? " type=\"multipart/alternative\";" :
 					     " type=\"text/html\";",
-		    related);
+		    b->related);
 	if (put_body(&c, &head, &keep) < 0)
 		return -1;
-	if (has_related && put_attachments(&c, related, true, &keep) < 0)
+	if (has_related && put_attachments(&c, b->related, true, &keep) < 0)
 		return -1;
-	if (has_mixed && put_attachments(&c, mixed, false, &keep) < 0)
+	if (has_mixed && put_attachments(&c, b->mixed, false, &keep) < 0)
 		return -1;
 	return 0;
 }

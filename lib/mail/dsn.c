@@ -66,7 +66,7 @@ dsn_message_id(const char *value)
 /* ---- parts --------------------------------------------------------------------------------------- */
 
 /* The first of these types, from a part on. */
-static const struct mail_part *
+static const struct mail_parsed_part *
 part_from(const struct mail_parsed *mail, size_t i, const char *const *types)
 {
 	for (; i < mail->count; i++)
@@ -76,7 +76,7 @@ part_from(const struct mail_parsed *mail, size_t i, const char *const *types)
 	return NULL;
 }
 
-static const struct mail_part *
+static const struct mail_parsed_part *
 part_of(const struct mail_parsed *mail, const char *const *types)
 {
 	return part_from(mail, 0, types);
@@ -84,7 +84,7 @@ part_of(const struct mail_parsed *mail, const char *const *types)
 
 /* A copy of the message, or its header. */
 static int
-take_returned(int fd, const struct mail_part *part, struct mail_dsn *dsn)
+take_returned(int fd, const struct mail_parsed_part *part, struct mail_dsn *dsn)
 {
 	AUTO_BUF struct buf header = BUF_INIT(MAIL_PARSE_HEADER);
 	AUTO_BUF struct buf value = BUF_INIT(MAIL_PARSE_HEADER);
@@ -106,7 +106,7 @@ take_standard(struct reading *reading, int fd, const struct mail_parsed *mail)
 	static const char *const returned[] = { "message/rfc822", "message/global",
 		"text/rfc822-headers", "message/global-headers", NULL };
 	AUTO_BUF struct buf fields = BUF_INIT(4 * FIELDS_MAX);
-	const struct mail_part *part = part_of(mail, status);
+	const struct mail_parsed_part *part = part_of(mail, status);
 
 	if (part == NULL)
 		return 0;
@@ -124,7 +124,7 @@ take_standard(struct reading *reading, int fd, const struct mail_parsed *mail)
 static int
 take_plain(struct reading *reading, int fd, const struct mail_parsed *mail)
 {
-	const struct mail_part *part = mail_part_to_read(mail, "text/plain");
+	const struct mail_parsed_part *part = mail_part_to_read(mail, "text/plain");
 	AUTO_BUF struct buf text = BUF_INIT(4 * TEXT_MAX);
 
 	if (part == NULL)
@@ -172,7 +172,7 @@ read_message(struct reading *reading, int fd, uint64_t offset, uint64_t length, 
 
 /* A message within, which may be encoded where it is one of RFC 6532. */
 static int
-read_within(struct reading *reading, int fd, const struct mail_part *part, int depth)
+read_within(struct reading *reading, int fd, const struct mail_parsed_part *part, int depth)
 {
 	AUTO_FD int decoded = -1;
 	AUTO_BUF struct buf bytes = BUF_INIT(ENCODED_MAX);

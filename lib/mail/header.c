@@ -277,7 +277,7 @@ is_attribute_char(char c)
 	return c != '\0' && strchr("!#$&+-.^_`{}|~", c) != NULL;
 }
 
-/* name*=UTF-8''..., which goes first, as readers that know it and find both take the first. */
+/* name*=UTF-8''... */
 static int
 add_extended(struct buf *out, const char *name, const char *value)
 {
@@ -293,20 +293,24 @@ add_extended(struct buf *out, const char *name, const char *value)
 int
 mail_header_param(struct buf *out, const char *name, const char *value)
 {
-	if (!is_ascii(value, strlen(value)) && add_extended(out, name, value) < 0)
-		return -1;
+	if (!is_ascii(value, strlen(value)))
+		return add_extended(out, name, value);
 	if (buf_addf(out, ";\r\n\t%s=\"", name) < 0)
 		return -1;
-	for (const char *p = value; *p != '\0'; p++) {
-		unsigned char c = (unsigned char)*p;
+	for (const char *p = value; *p != '\0'; p++)
+		if (((*p == '"' || *p == '\\') && buf_addc(out, '\\') < 0) || buf_addc(out, *p) < 0)
+			return -1;
+	return buf_addc(out, '"');
+}
 
-		if ((c & 0xc0) == 0x80)
-			continue;
-		if ((c == '"' || c == '\\') && buf_addc(out, '\\') < 0)
-			return -1;
-		if (buf_addc(out, c < 0x80 ? (char)c : '_') < 0)
-			return -1;
-	}
+int
+mail_header_param_words(struct buf *out, const char *name, const char *value)
+{
+	if (is_ascii(value, strlen(value)))
+		return mail_header_param(out, name, value);
+	if (buf_addf(out, ";\r\n\t%s=\"", name) < 0 ||
+	    mail_encode_words(out, value, strlen(value)) < 0)
+		return -1;
 	return buf_addc(out, '"');
 }
 

@@ -36,9 +36,12 @@ int mail_header_text(struct buf *out, const char *name, const char *value, size_
  * ASCII stays UTF-8 (RFC 6532).  An empty list writes nothing. */
 int mail_header_addresses(struct buf *out, const char *name, const struct mail_addresses *list);
 
-/* A parameter of a MIME field: ";" CRLF TAB name="value"; where value is not ASCII, name*= with it
- * goes first (RFC 2231 section 4), and name= holds an ASCII look-alike for old readers. */
+/* A parameter of a MIME field: ";" CRLF TAB name="value"; or name*= where value is not ASCII (RFC 2231
+ * section 4), alone: there are readers that take a name= beside it for the better one. */
 int mail_header_param(struct buf *out, const char *name, const char *value);
+/* The same for readers that do not know RFC 2231: where value is not ASCII, name="encoded words".  RFC 2047
+ * section 5 forbids these in quotes; that is where such readers look for them, and others do not. */
+int mail_header_param_words(struct buf *out, const char *name, const char *value);
 
 /* Appends text as encoded words of UTF-8, B or Q, whichever is shorter, each at most 75 bytes, none
  * splitting a character, broken over lines (RFC 2047 section 2).  They also

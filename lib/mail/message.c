@@ -33,6 +33,8 @@ mail_message_release(struct mail_message *m)
 		free(a->filename);
 		free(a->content_type);
 		free(a->content_id);
+		free(a->part);
+		free(a->remote);
 		if (!a->borrowed)
 			auto_close_fd(&a->fd);
 		buf_release(&a->bytes);

@@ -24,6 +24,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "mail/address.h"
+#include "mail/part.h"
 
 #define MAIL_BODY_MAX ((size_t)256 << 20) /* bytes of one body */
 #define MAIL_ATTACHMENTS_MAX 1000
@@ -47,6 +48,10 @@ struct mail_attachment {
 	off_t start;	    /* where in the file the content begins, */
 	uint64_t length;    /* and how long it is; UINT64_MAX: to the end */
 	struct buf bytes;
+	struct mail_part *part; /* non-NULL: stored apart; fd is -1 and bytes are empty */
+	char *remote;		/* non-NULL: fetched at the first attempt; a JSON object that says
+				 * from where, as one line.  fd is -1 and bytes are empty */
+	bool unnamed;		/* filename was not given: of a remote one it is found out */
 };
 
 struct mail_message {
@@ -127,6 +132,16 @@ struct mail_attachment *mail_message_attach_range(struct mail_message *m, const 
     int fd, off_t start, uint64_t length, struct err *err);
 struct mail_attachment *mail_message_attach_path(struct mail_message *m, const char *filename,
     const char *path, struct err *err);
+/* A content that is stored already (spool/part.h); part is copied.  Its type was found by the name that it was
+ * stored under; where this one differs in its extension, set one. */
+struct mail_attachment *mail_message_attach_part(struct mail_message *m, const char *filename,
+    const struct mail_part *part, struct err *err);
+/* One that is fetched at the first attempt.  source is a JSON object, as one line, that says from where;
+ * who fetches reads it.  filename may be NULL: found out then. */
+struct mail_attachment *mail_message_attach_remote(struct mail_message *m, const char *filename,
+    const char *source, struct err *err);
+/* Its content is stored now: what held it is let go. */
+void mail_attachment_set_part(struct mail_attachment *a, const struct mail_part *part);
 /* Either may be NULL: left as it is.  content_id with or without its <>. */
 int mail_attachment_set(struct mail_attachment *a, const char *content_type, const char *content_id,
     struct err *err);

@@ -6,31 +6,10 @@
 #include <sys/types.h>
 
 #include "base/clock.h"
-#include "base/json.h"
 #include "mail/header.h"
-#include "mail/mime.h"
+#include "mail/message_json_private.h"
 
-#define ATTACHMENT_MAX ((size_t)64 << 20)
 #define INSTANT_MAX 253402300799.0 /* the end of the year 9999 */
-
-struct reader {
-	const struct json *object;
-	const struct mail_json_options *options;
-	struct mail_message *m;
-	struct mail_delivery *delivery;
-	struct mail_faults *faults;
-};
-
-/* Where in the message: a field, an element or member of it, a member of that. */
-struct place {
-	const char *field;
-	const char *member; /* of an object; NULL: an element, where index is one */
-	ssize_t index;	    /* -1: none */
-	const char *inner;
-};
-
-#define FIELD(name) ((struct place){ name, NULL, -1, NULL })
-#define ELEMENT(name, i) ((struct place){ name, NULL, (ssize_t)(i), NULL })
 
 static void
 add_step(struct mail_fault *fault, const char *key, size_t index)
@@ -39,8 +18,8 @@ add_step(struct mail_fault *fault, const char *key, size_t index)
 	    (struct mail_fault_step){ key != NULL ? xstrdup(key) : NULL, index };
 }
 
-static void
-add_fault(struct reader *r, struct place place, const char *type, const char *msg)
+void
+mail_json_fault(struct reader *r, struct place place, const char *type, const char *msg)
 {
 	struct mail_faults *faults = r->faults;
 	struct mail_fault fault = { .depth = 0, .type = type };
@@ -62,13 +41,12 @@ add_fault(struct reader *r, struct place place, const char *type, const char *ms
 	faults->at[faults->count++] = fault;
 }
 
-/* The setters' messages begin with the field's name, which the place says here. */
-static void
-add_err(struct reader *r, struct place place, const struct err *err)
+void
+mail_json_err(struct reader *r, struct place place, const struct err *err)
 {
 	const char *colon = strstr(err->msg, ": ");
 
-	add_fault(r, place, "value_error", colon != NULL ? colon + 2 : err->msg);
+	mail_json_fault(r, place, "value_error", colon != NULL ? colon + 2 : err->msg);
 }
 
 /* The member as a string; NULL where it is absent, or no string, which is a fault. */
@@ -78,9 +56,9 @@ get_string(struct reader *r, const char *name, bool required)
 	const struct json *value = json_get_set(r->object, name);
 
 	if (value == NULL && required)
-		add_fault(r, FIELD(name), "value_error.missing", "field required");
+		mail_json_fault(r, FIELD(name), "value_error.missing", "field required");
 	else if (value != NULL && json_kind(value) != JSON_STRING)
-		add_fault(r, FIELD(name), "type_error.str", "str type expected");
+		mail_json_fault(r, FIELD(name), "type_error.str", "str type expected");
 	return json_string(value);
 }
 
@@ -114,9 +92,9 @@ read_from(struct reader *r)
 	if (text == NULL)
 		return;
 	if (mail_message_from(r->m, text, r->options->default_domain, &err) < 0)
-		add_err(r, FIELD(key), &err);
+		mail_json_err(r, FIELD(key), &err);
 	else if (name != NULL && *name != '\0' && set_from_name(r->m, name, &err) < 0)
-		add_err(r, FIELD("from_name"), &err);
+		mail_json_err(r, FIELD("from_name"), &err);
 }
 
 static void
@@ -125,7 +103,7 @@ read_recipient(struct reader *r, enum mail_recipient kind, struct place place, c
 	struct err err = ERR_INIT;
 
 	if (mail_message_recipients(r->m, kind, text, r->options->default_domain, &err) < 0)
-		add_err(r, place, &err);
+		mail_json_err(r, place, &err);
 }
 
 static void
@@ -136,21 +114,21 @@ read_recipients(struct reader *r, const char *name, enum mail_recipient kind)
 
 	if (value == NULL) {
 		if (required)
-			add_fault(r, FIELD(name), "value_error.missing", "field required");
+			mail_json_fault(r, FIELD(name), "value_error.missing", "field required");
 	} else if (json_kind(value) == JSON_STRING) {
 		if (required || *json_string(value) != '\0')
 			read_recipient(r, kind, FIELD(name), json_string(value));
 	} else if (json_kind(value) != JSON_ARRAY) {
-		add_fault(r, FIELD(name), "type_error",
+		mail_json_fault(r, FIELD(name), "type_error",
 		    "a list of strings or one comma-separated string expected");
 	} else if (json_length(value) == 0 && required) {
-		add_fault(r, FIELD(name), "value_error", "expected an address, found none");
+		mail_json_fault(r, FIELD(name), "value_error", "expected an address, found none");
 	} else {
 		for (size_t i = 0; i < json_length(value); i++) {
 			const char *text = json_string(json_at(value, i));
 
 			if (text == NULL)
-				add_fault(r, ELEMENT(name, i), "type_error.str",
+				mail_json_fault(r, ELEMENT(name, i), "type_error.str",
 				    "str type expected");
 			else
 				read_recipient(r, kind, ELEMENT(name, i), text);
@@ -170,10 +148,10 @@ read_addresses(struct reader *r)
 	read_recipients(r, "bcc", MAIL_BCC);
 	text = get_string(r, "reply_to", false);
 	if (text != NULL && mail_message_reply_to(r->m, text, domain, &err) < 0)
-		add_err(r, FIELD("reply_to"), &err);
+		mail_json_err(r, FIELD("reply_to"), &err);
 	text = get_string(r, "return_path", false);
 	if (text != NULL && mail_message_return_path(r->m, text, domain, &err) < 0)
-		add_err(r, FIELD("return_path"), &err);
+		mail_json_err(r, FIELD("return_path"), &err);
 }
 
 /* ---- texts ---------------------------------------------------------------------------------- */
@@ -185,7 +163,7 @@ read_html(struct reader *r)
 	const struct json *value = json_get_set(r->object, "html");
 
 	if (value != NULL && json_to_bool(value, &r->m->html) < 0)
-		add_fault(r, FIELD("html"), "type_error.bool",
+		mail_json_fault(r, FIELD("html"), "type_error.bool",
 		    "value could not be parsed to a boolean");
 }
 
@@ -196,22 +174,22 @@ read_texts(struct reader *r)
 	const char *text = get_string(r, "message_id", false);
 
 	if (text != NULL && *text != '\0' && mail_message_message_id(r->m, text, &err) < 0)
-		add_err(r, FIELD("message_id"), &err);
+		mail_json_err(r, FIELD("message_id"), &err);
 	text = get_string(r, "subject", true);
 	if (text != NULL && mail_message_subject(r->m, text, strlen(text), &err) < 0)
-		add_err(r, FIELD("subject"), &err);
+		mail_json_err(r, FIELD("subject"), &err);
 	text = get_string(r, "body", !r->options->no_body);
 	if (text == NULL && json_get_set(r->object, "body") == NULL && r->options->no_body)
 		text = "";
 	if (text != NULL && mail_message_body(r->m, text, strlen(text), &err) < 0)
-		add_err(r, FIELD("body"), &err);
+		mail_json_err(r, FIELD("body"), &err);
 	read_html(r);
 	text = get_string(r, "content_type", false);
 	if (text == NULL)
 		return;
 	r->m->html = strcmp(text, "html") == 0;
 	if (!r->m->html && strcmp(text, "plain") != 0)
-		add_fault(r, FIELD("content_type"), "value_error.const",
+		mail_json_fault(r, FIELD("content_type"), "value_error.const",
 		    "unexpected value; permitted: 'plain', 'html'");
 }
 
@@ -223,7 +201,8 @@ read_headers(struct reader *r)
 	const char *name;
 
 	if (headers != NULL && json_kind(headers) != JSON_OBJECT)
-		add_fault(r, FIELD("headers"), "type_error.dict", "value is not a valid dict");
+		mail_json_fault(r, FIELD("headers"), "type_error.dict",
+		    "value is not a valid dict");
 	while (json_next(headers, &it, &name, &value)) {
 		struct place place = { "headers", name, -1, NULL };
 		const char *text = json_string(value);
@@ -238,149 +217,11 @@ read_headers(struct reader *r)
 			text = number;
 		}
 		if (text == NULL)
-			add_fault(r, place, "type_error.str", "str type expected");
+			mail_json_fault(r, place, "type_error.str", "str type expected");
 		else if (mail_message_header(r->m, name, strlen(name), text, strlen(text), &err) <
 		    0)
-			add_err(r, place, &err);
+			mail_json_err(r, place, &err);
 	}
-}
-
-/* ---- attachments ---------------------------------------------------------------------------- */
-
-/* One attachment, and where it stands. */
-struct source {
-	const struct json *object;
-	size_t index;
-	const char *filename;
-};
-
-static struct place
-inside(const struct source *s, const char *member)
-{
-	return (struct place){ "attachments", NULL, (ssize_t)s->index, member };
-}
-
-static void
-read_base64(struct reader *r, const struct source *s, const char *member, const char *text)
-{
-	size_t max = r->options->attachment_max > 0 ? r->options->attachment_max : ATTACHMENT_MAX;
-	size_t at, len = strlen(text);
-	struct buf bytes AUTO_BUF = BUF_INIT(len / 4 * 3 + 3);
-	struct err err = ERR_INIT;
-
-	if (mail_base64_decode(&bytes, text, len, &at) < 0)
-		err_set(&err, EX_DATAERR, "content: invalid base64 at byte %zu", at + 1);
-	else if (bytes.len > max)
-		err_set(&err, EX_DATAERR, "content: larger than %zu bytes", max);
-	if (err.code != 0)
-		add_err(r, inside(s, member), &err);
-	else if (mail_message_attach_bytes(r->m, s->filename, &bytes, &err) == NULL)
-		add_err(r, inside(s, "filename"), &err);
-}
-
-static void
-read_file(struct reader *r, const struct source *s, const char *member, const char *path)
-{
-	const char *filename = s->filename != NULL ? s->filename : path;
-	struct err err = ERR_INIT;
-	int fd;
-
-	if (r->options->open_path == NULL) {
-		add_fault(r, inside(s, member), "value_error", "files are not allowed here");
-		return;
-	}
-	fd = r->options->open_path(r->options->arg, path, &err);
-	if (fd < 0)
-		add_fault(r, inside(s, member), "value_error", err.msg);
-	else if (mail_message_attach_fd(r->m, filename, fd, &err) == NULL)
-		add_err(r, inside(s, "filename"), &err);
-}
-
-static void
-refuse_remote(struct reader *r, const struct source *s, const char *member)
-{
-	add_fault(r, inside(s, member), "value_error",
-	    "remote attachments are not supported yet: give content or path");
-}
-
-static bool
-begins(const char *text, const char *prefix)
-{
-	return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-/* The first service's later form: what storage_path is, its beginning or fetch_mode says. */
-static void
-read_stored(struct reader *r, const struct source *s, const char *stored, const char *mode)
-{
-	if (begins(stored, "base64:"))
-		read_base64(r, s, "storage_path", stored + strlen("base64:"));
-	else if (mode != NULL && strcmp(mode, "base64") == 0)
-		read_base64(r, s, "storage_path", stored);
-	else if (begins(stored, "http://") || begins(stored, "https://") || begins(stored, "s3:") ||
-	    (mode != NULL && (begins(mode, "http") || begins(mode, "s3"))))
-		refuse_remote(r, s, "storage_path");
-	else
-		read_file(r, s, "storage_path", stored);
-}
-
-/* The member as a string; *ok becomes false where it is of another kind. */
-static const char *
-get_member(struct reader *r, const struct source *s, const char *name, bool *ok)
-{
-	const struct json *value = json_get_set(s->object, name);
-
-	if (value != NULL && json_kind(value) != JSON_STRING) {
-		add_fault(r, inside(s, name), "type_error.str", "str type expected");
-		*ok = false;
-	}
-	return json_string(value);
-}
-
-static void
-read_attachment(struct reader *r, const struct json *object, size_t index)
-{
-	struct source s = { object, index, NULL };
-	const char *content, *path, *stored, *mode;
-	bool remote, ok = true;
-
-	if (json_kind(object) != JSON_OBJECT) {
-		add_fault(r, inside(&s, NULL), "type_error.dict", "value is not a valid dict");
-		return;
-	}
-	s.filename = get_member(r, &s, "filename", &ok);
-	content = get_member(r, &s, "content", &ok);
-	path = get_member(r, &s, "path", &ok);
-	stored = get_member(r, &s, "storage_path", &ok);
-	mode = get_member(r, &s, "fetch_mode", &ok);
-	remote = json_get_set(object, "url") != NULL || json_get_set(object, "s3") != NULL;
-	if (!ok)
-		return;
-	if ((content != NULL) + (path != NULL) + (stored != NULL) + remote != 1)
-		add_fault(r, inside(&s, NULL), "value_error",
-		    "expected one of content, path, storage_path, url, s3");
-	else if (content != NULL)
-		read_base64(r, &s, "content", content);
-	else if (path != NULL)
-		read_file(r, &s, "path", path);
-	else if (stored != NULL)
-		read_stored(r, &s, stored, mode);
-	else
-		refuse_remote(r, &s, json_get_set(object, "url") != NULL ? "url" : "s3");
-}
-
-static void
-read_attachments(struct reader *r)
-{
-	const struct json *list = json_get_set(r->object, "attachments");
-
-	if (list != NULL && json_kind(list) != JSON_ARRAY)
-		add_fault(r, FIELD("attachments"), "type_error.list", "value is not a valid list");
-	else if (json_length(list) > MAIL_ATTACHMENTS_MAX)
-		add_fault(r, FIELD("attachments"), "value_error", "too many attachments");
-	else
-		for (size_t i = 0; i < json_length(list); i++)
-			read_attachment(r, json_at(list, i), i);
 }
 
 /* ---- delivery ------------------------------------------------------------------------------- */
@@ -394,7 +235,7 @@ read_id(struct reader *r, const char *name, char **ret_id)
 	if (text == NULL)
 		return;
 	if (mail_id_check(text, strlen(text), &err) < 0)
-		add_fault(r, FIELD(name), "value_error", err.msg);
+		mail_json_fault(r, FIELD(name), "value_error", err.msg);
 	else
 		*ret_id = xstrdup(text);
 }
@@ -412,7 +253,7 @@ read_priority(struct reader *r)
 	else if (json_kind(value) == JSON_STRING)
 		r->delivery->priority = mail_priority_parse(json_string(value));
 	if (r->delivery->priority < 0)
-		add_fault(r, FIELD("priority"), "value_error",
+		mail_json_fault(r, FIELD("priority"), "value_error",
 		    "expected 0 to 3, or immediate, high, medium or low");
 }
 
@@ -426,11 +267,12 @@ read_instant(struct reader *r, const char *name, int64_t *ret)
 	if (value == NULL)
 		return false;
 	if (json_to_double(value, &seconds) < 0) {
-		add_fault(r, FIELD(name), "type_error.integer", "value is not a valid integer");
+		mail_json_fault(r, FIELD(name), "type_error.integer",
+		    "value is not a valid integer");
 		return false;
 	}
 	if (!(seconds >= 0 && seconds <= INSTANT_MAX)) {
-		add_fault(r, FIELD(name), "value_error",
+		mail_json_fault(r, FIELD(name), "value_error",
 		    "expected Unix seconds, 0 to the year 9999");
 		return false;
 	}
@@ -447,10 +289,10 @@ read_max_attempts(struct reader *r)
 	if (value == NULL)
 		return;
 	if (json_to_int(value, &number) < 0)
-		add_fault(r, FIELD("max_attempts"), "type_error.integer",
+		mail_json_fault(r, FIELD("max_attempts"), "type_error.integer",
 		    "value is not a valid integer");
 	else if (number < 1 || number > MAIL_ATTEMPTS_MAX)
-		add_fault(r, FIELD("max_attempts"), "value_error", "expected 1 to 1000000");
+		mail_json_fault(r, FIELD("max_attempts"), "value_error", "expected 1 to 1000000");
 	else
 		r->delivery->max_attempts = number;
 }
@@ -468,7 +310,7 @@ read_times(struct reader *r)
 		if (delivery->expires_at == 0)
 			delivery->expires_at = 1;
 		if (mail_delivery_check(delivery, r->options->now, &err) < 0)
-			add_err(r, FIELD("expires_ts"), &err);
+			mail_json_err(r, FIELD("expires_ts"), &err);
 	}
 	read_max_attempts(r);
 }
@@ -482,7 +324,7 @@ mail_message_from_json(const struct json *object, const struct mail_json_options
 	size_t before = faults->count;
 
 	if (json_kind(object) != JSON_OBJECT) {
-		add_fault(&r, FIELD(NULL), "type_error.dict", "value is not a valid dict");
+		mail_json_fault(&r, FIELD(NULL), "type_error.dict", "value is not a valid dict");
 		return -1;
 	}
 	read_id(&r, "id", &ret_delivery->id);
@@ -491,7 +333,7 @@ mail_message_from_json(const struct json *object, const struct mail_json_options
 	read_addresses(&r);
 	read_texts(&r);
 	read_headers(&r);
-	read_attachments(&r);
+	mail_json_attachments(&r);
 	read_priority(&r);
 	read_times(&r);
 	if (options->unknown != NULL)

@@ -87,11 +87,25 @@ int mail_id_check(const char *text, size_t len, struct err *err);
  * EX_DATAERR ("expires_ts: ..."). */
 int mail_delivery_check(const struct mail_delivery *delivery, int64_t now, struct err *err);
 
+/* The content of an attachment that went elsewhere on its way to the parser (JSON_MARK), decoded. */
+struct mail_marked {
+	int fd;			/* -1: it is */
+	const char *bytes;	/* here */
+	uint64_t start, length; /* in the file, or of bytes */
+	bool prefixed;		/* a storage_path that began with "base64:" */
+	enum mail_marked_fault {
+		MAIL_MARKED_GOOD,
+		MAIL_MARKED_NOT_BASE64, /* at byte fault_at of what was to be decoded, from 0 */
+		MAIL_MARKED_TOO_LARGE,
+	} fault;
+	uint64_t fault_at;
+};
+
 struct mail_json_options {
 	int64_t now;		    /* for mail_delivery_check */
 	const char *default_domain; /* for addresses without one; NULL: they are refused */
 	const char *default_from;   /* where a message names none; NULL: from is required */
-	size_t attachment_max;	    /* bytes of one decoded content; 0: 64 MiB */
+	size_t attachment_max;	    /* bytes of one attachment; 0: 64 MiB */
 	bool no_body;		    /* a message without body is one that says nothing */
 	/*
 	 * Opens the file of an attachment given by path, and decides whether it may be read at all;
@@ -99,11 +113,25 @@ struct mail_json_options {
 	 */
 	int (*open_path)(void *arg, const char *path, struct err *err);
 	void *arg;
+	/* Why nothing can be had from S3, for the client; NULL: it can. */
+	const char *no_s3;
+	/* Finds what a mark stands for, which outlives the message.  NULL where there can be none. */
+	const struct mail_marked *(*marked)(void *marked_arg, unsigned long number);
+	void *marked_arg;
 	/* Called for each field that is not known, which is otherwise passed over.  May be NULL. */
 	void (*unknown)(void *arg, const char *field);
 };
 
 /*
+ * Attachments: each has one of
+ *	content		base64
+ *	url, s3		fetched at the first attempt: mail/source.h
+ *	path		a file, by way of open_path
+ *	storage_path	the first service's later form: what it is says fetch_mode ("base64", "http_url",
+ *			"filesystem", "s3"), or its beginning ("base64:", "http://", "https://", "/", "s3:")
+ * and may have filename, mime_type (or content_type), content_id (or cid: shown inline in HTML),
+ * content_md5.
+ *
  * Fills message and delivery (both fresh) from object.  0; or -1 with at least one fault, when what
  * was filled is of no use.  The message is as the setters leave it: mail_message_complete is still
  * to be called.

@@ -176,7 +176,10 @@ attach(struct mail_message *m, const char *filename, struct err *err)
 	m->attachments =
 	    xreallocarray(m->attachments, m->attachment_count + 1, sizeof *m->attachments);
 	a = &m->attachments[m->attachment_count++];
-	*a = (struct mail_attachment){ .filename = xstrdup(name), .fd = -1, .length = UINT64_MAX };
+	*a = (struct mail_attachment){ .filename = xstrdup(name),
+		.fd = -1,
+		.length = UINT64_MAX,
+		.unnamed = filename == NULL || *filename == '\0' };
 	buf_init(&a->bytes, SIZE_MAX / 2);
 	return a;
 }
@@ -233,6 +236,40 @@ mail_message_attach_path(struct mail_message *m, const char *filename, const cha
 		return NULL;
 	}
 	return mail_message_attach_fd(m, filename != NULL ? filename : path, fd, err);
+}
+
+struct mail_attachment *
+mail_message_attach_part(struct mail_message *m, const char *filename, const struct mail_part *part,
+    struct err *err)
+{
+	struct mail_attachment *a = attach(m, filename, err);
+
+	if (a != NULL)
+		mail_attachment_set_part(a, part);
+	return a;
+}
+
+struct mail_attachment *
+mail_message_attach_remote(struct mail_message *m, const char *filename, const char *source,
+    struct err *err)
+{
+	struct mail_attachment *a = attach(m, filename, err);
+
+	if (a != NULL)
+		a->remote = xstrdup(source);
+	return a;
+}
+
+void
+mail_attachment_set_part(struct mail_attachment *a, const struct mail_part *part)
+{
+	if (!a->borrowed)
+		auto_close_fd(&a->fd);
+	a->fd = -1;
+	buf_release(&a->bytes);
+	if (a->part == NULL)
+		a->part = xcalloc(1, sizeof *a->part);
+	*a->part = *part;
 }
 
 int

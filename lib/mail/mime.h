@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 
@@ -56,6 +57,20 @@ int mail_base64_encode(struct buf *out, const void *bytes, size_t n);
  * between are passed over.  -1 with errno = EINVAL and *ret_at the offset of the fault, or E2BIG.
  */
 int mail_base64_decode(struct buf *out, const char *text, size_t len, size_t *ret_at);
+
+/*
+ * The same in pieces: zeroed at the beginning.  mail_base64_read appends what has become whole; -1 with EINVAL
+ * (then at is the offset of the fault, over all pieces) or E2BIG.  mail_base64_read_end: -1 with EINVAL where
+ * the text is not over.
+ */
+struct mail_base64_reader {
+	uint32_t bits;
+	int digits, pads; /* of the four at hand */
+	uint64_t at;	  /* characters so far */
+};
+int
+mail_base64_read(struct mail_base64_reader *reader, const char *text, size_t len, struct buf *out);
+int mail_base64_read_end(const struct mail_base64_reader *reader);
 
 #define MAIL_RANDOM_SIZE 25
 /* 24 characters [a-z0-5]: 120 random bits. */

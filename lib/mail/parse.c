@@ -274,7 +274,7 @@ begin_part(struct parser *p, const char *type)
 	AUTO_FREE char *disposition = field_value(&p->header, "Content-Disposition");
 	AUTO_FREE char *id = field_value(&p->header, "Content-ID");
 	struct mail_parsed *parsed = p->parsed;
-	struct mail_part *part;
+	struct mail_parsed_part *part;
 
 	parsed->parts = xreallocarray(parsed->parts, parsed->count + 1, sizeof *parsed->parts);
 	part = &parsed->parts[parsed->count++];
@@ -314,7 +314,7 @@ end_header(struct parser *p)
 static void
 end_part(struct parser *p, uint64_t end, size_t ending)
 {
-	struct mail_part *part;
+	struct mail_parsed_part *part;
 
 	if (p->place != IN_PART)
 		return;
@@ -442,7 +442,7 @@ mail_parse_at(int fd, uint64_t offset, uint64_t length, mail_parameter *paramete
 	return rc;
 }
 
-const struct mail_part *
+const struct mail_parsed_part *
 mail_part_to_read(const struct mail_parsed *parsed, const char *type)
 {
 	for (size_t i = 0; i < parsed->count; i++)

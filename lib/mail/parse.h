@@ -29,7 +29,7 @@
 typedef int mail_parameter(const char *field, const char *name, char *ret, size_t size);
 
 /* A part that holds no others. */
-struct mail_part {
+struct mail_parsed_part {
 	char type[MAIL_TYPE_SIZE]; /* "text/plain"; lower case, valid ("text/plain" else) */
 	char charset[64];	   /* of a text; "" where none is named */
 	char filename
@@ -42,7 +42,7 @@ struct mail_part {
 
 struct mail_parsed {
 	struct buf header; /* of the message, as it is, as far as it fits */
-	struct mail_part *parts;
+	struct mail_parsed_part *parts;
 	size_t count;
 };
 
@@ -64,7 +64,8 @@ int mail_parse_at(int fd, uint64_t offset, uint64_t length, mail_parameter *para
     struct mail_parsed *parsed);
 
 /* The first part of this type that is no attachment; NULL: there is none. */
-const struct mail_part *mail_part_to_read(const struct mail_parsed *parsed, const char *type);
+const struct mail_parsed_part *
+mail_part_to_read(const struct mail_parsed *parsed, const char *type);
 
 /* The first field of this name, decoded for display, appended to ret.  1, 0 where there is none, -1 with
  * E2BIG. */
@@ -74,10 +75,10 @@ int mail_header_field(const struct buf *header, const char *name, struct buf *re
  * Writes the decoded content to sink, at most max bytes of it; base64 and quoted-printable are read as
  * well as they can be.  0, 1 where there was more, -1 with errno.
  */
-int
-mail_part_decode(int fd, const struct mail_part *part, uint64_t max, const struct mail_sink *sink);
+int mail_part_decode(int fd, const struct mail_parsed_part *part, uint64_t max,
+    const struct mail_sink *sink);
 /* The same for a text, as UTF-8 (what is not valid becomes U+FFFD; NULs are dropped), appended to out; at
  * most max bytes of it are decoded. */
-int mail_part_text(int fd, const struct mail_part *part, size_t max, struct buf *out);
+int mail_part_text(int fd, const struct mail_parsed_part *part, size_t max, struct buf *out);
 
 #endif

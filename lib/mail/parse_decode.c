@@ -166,7 +166,8 @@ feed(struct decoder *d, const char *s, size_t n)
 }
 
 int
-mail_part_decode(int fd, const struct mail_part *part, uint64_t max, const struct mail_sink *sink)
+mail_part_decode(int fd, const struct mail_parsed_part *part, uint64_t max,
+    const struct mail_sink *sink)
 {
 	AUTO_FREE struct decoder *d = xcalloc(1, sizeof *d);
 	AUTO_FREE char *piece = xmalloc(PIECE);
@@ -194,7 +195,7 @@ mail_part_decode(int fd, const struct mail_part *part, uint64_t max, const struc
 }
 
 int
-mail_part_text(int fd, const struct mail_part *part, size_t max, struct buf *out)
+mail_part_text(int fd, const struct mail_parsed_part *part, size_t max, struct buf *out)
 {
 	AUTO_BUF struct buf bytes = BUF_INIT(max);
 	struct mail_sink sink = { mail_sink_to_buf, &bytes };

@@ -68,6 +68,8 @@ const struct conf_item account_schema[] = {
 	{ "expires", CONF_DURATION, A(expires), "5d", SECOND, 365 * DAY },
 	{ "max_attempts", CONF_INT, A(max_attempts), "0", 0, 1000000 },
 	{ "uncertain", CONF_CHOICE, A(uncertain), "retry", .choices = "retry hold fail" },
+	{ "on_attachment_error", CONF_CHOICE, A(on_attachment_error),
+	    .choices = "fail send_without" },
 	{ "limit_per_minute", CONF_INT, A(limit_per_minute), "0", 0, INT32_MAX },
 	{ "limit_per_hour", CONF_INT, A(limit_per_hour), "0", 0, INT32_MAX },
 	{ "limit_per_day", CONF_INT, A(limit_per_day), "0", 0, INT32_MAX },

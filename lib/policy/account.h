@@ -41,6 +41,10 @@ enum account_auth {
 /* What becomes of a message whose acceptance is not known. */
 enum account_uncertain { ACCOUNT_UNCERTAIN_RETRY, ACCOUNT_UNCERTAIN_HOLD, ACCOUNT_UNCERTAIN_FAIL };
 
+/* What becomes of a message when an attachment of it can never be had: it is no error of the network's that
+ * may pass, but a file that is not there, or that may not be fetched. */
+enum attachment_error { ATTACHMENT_ERROR_FAIL, ATTACHMENT_ERROR_SEND_WITHOUT };
+
 /* What becomes of messages beyond the account's limit. */
 enum account_limit_behavior {
 	ACCOUNT_LIMIT_DEFER,	/* they wait for the next slot */
@@ -100,6 +104,7 @@ struct account {
 	int64_t expires;	/* microseconds from queueing */
 	int64_t max_attempts;	/* 0: no bound but expires */
 	int uncertain;		/* enum account_uncertain */
+	int on_attachment_error; /* enum attachment_error; CONF_UNSET: as attachments.on_error says */
 
 	int64_t limit_per_minute, limit_per_hour, limit_per_day; /* 0 is no limit */
 	int limit_behavior;					 /* enum account_limit_behavior */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/net.h"
 #include "base/zone.h"
 #include "policy/settings_private.h"
 
@@ -19,6 +20,7 @@
 static int check_host_name(void *value, const char *place, struct err *err);
 static int check_timezone(void *value, const char *place, struct err *err);
 static int check_directories(void *value, const char *place, struct err *err);
+static int check_places(void *value, const char *place, struct err *err);
 
 const struct conf_item settings_schema[] = {
 	{ "spool", CONF_PATH, S(spool), .max = 1000 },
@@ -35,9 +37,31 @@ const struct conf_item settings_schema[] = {
 	    .check = check_host_name },
 	{ "delivery.qualify_domain", CONF_STRING, S(delivery.qualify_domain), .max = 255,
 	    .check = check_host_name },
-	{ "attachments.allow", CONF_STRINGS, S(attachments.allow) },
+	{ "attachments.allow", CONF_STRINGS, S(attachments.allow), .check = check_places },
 	{ "attachments.paths", CONF_STRINGS, S(attachments.paths), .check = check_directories },
 	{ "attachments.max_size", CONF_SIZE, S(attachments.max_size), "64 MiB", 1, GIB },
+	{ "attachments.max_total", CONF_SIZE, S(attachments.max_total), "64 MiB", 1, GIB },
+	{ "attachments.on_error", CONF_CHOICE, S(attachments.on_error), "fail",
+	    .choices = "fail send_without" },
+	{ "attachments.fetches", CONF_INT, S(attachments.fetches), "8", 1, 64 },
+	{ "attachments.redirects", CONF_INT, S(attachments.redirects), "5", 0, 50 },
+	{ "attachments.connect_timeout", CONF_DURATION, S(attachments.connect_timeout), "10s", USEC,
+	    HOUR },
+	{ "attachments.fetch_timeout", CONF_DURATION, S(attachments.fetch_timeout), "2m", USEC,
+	    HOUR },
+	{ "attachments.ca_file", CONF_PATH, S(attachments.ca_file) },
+	{ "attachments.cache_size", CONF_SIZE, S(attachments.cache_size), "256 MiB", 0,
+	    1024 * GIB },
+	{ "attachments.cache_age", CONF_DURATION, S(attachments.cache_age), "1d", 0, YEAR },
+	{ "attachments.s3.endpoint", CONF_STRING, S(attachments.s3.endpoint),
+	    .check = settings_endpoint_check },
+	{ "attachments.s3.region", CONF_STRING, S(attachments.s3.region), .max = 100 },
+	{ "attachments.s3.access_key", CONF_STRING, S(attachments.s3.access_key), .max = 256 },
+	{ "attachments.s3.secret_key", CONF_STRING, S(attachments.s3.secret_key) },
+	{ "attachments.s3.secret_key_file", CONF_PATH, S(attachments.s3.secret_key_file) },
+	{ "attachments.s3.session_token", CONF_STRING, S(attachments.s3.session_token),
+	    .max = 8192 },
+	{ "attachments.s3.path_style", CONF_MAYBE, S(attachments.s3.path_style) },
 	{ "server.listen", CONF_STRINGS, S(server.listen), "127.0.0.1", .max = 255 },
 	{ "server.hosts", CONF_STRINGS, S(server.hosts), .max = 255 },
 	{ "server.port", CONF_INT, S(server.port), "8000", 1, 65535 },
@@ -129,6 +153,19 @@ check_directories(void *value, const char *place, struct err *err)
 			return err_set(err, EX_CONFIG,
 			    "expected directories that start with /, found %s", paths->v[i]);
 	}
+	return 0;
+}
+
+static int
+check_places(void *value, const char *place, struct err *err)
+{
+	const struct strings *names = value;
+	struct net_place ignored;
+
+	(void)place;
+	for (size_t i = 0; i < names->n; i++)
+		if (net_place_parse(names->v[i], &ignored, err) < 0)
+			return -1;
 	return 0;
 }
 

@@ -56,6 +56,20 @@ struct settings {
 		struct strings allow; /* hosts and networks that attachments may come from */
 		struct strings paths; /* directories that files may be attached from by JSON */
 		int64_t max_size;     /* bytes, each */
+		int64_t max_total;    /* bytes, all of one message */
+		int on_error;	      /* enum attachment_error, where the account says nothing */
+		int64_t fetches;      /* from URLs and S3, at once */
+		int64_t redirects;    /* that one may follow */
+		int64_t connect_timeout, fetch_timeout; /* microseconds */
+		char *ca_file;				/* PEM; NULL: the system's authorities */
+		int64_t cache_size; /* bytes of what was fetched, kept for others; 0: none is */
+		int64_t cache_age;  /* microseconds since it was used */
+		struct {
+			char *endpoint; /* URL; NULL: Amazon's */
+			char *region;
+			char *access_key, *secret_key, *secret_key_file, *session_token;
+			int path_style; /* CONF_UNSET: with an endpoint of one's own */
+		} s3;
 	} attachments;
 	struct {
 		struct strings listen; /* as for http_listen; the port may be left out */
@@ -177,6 +191,28 @@ size_t settings_n_accounts(const struct settings *s);
 const struct account *settings_account_at(const struct settings *s, size_t i);
 /* The account with this id, NULL where there is none. */
 const struct account *settings_account(const struct settings *s, const char *id);
+
+/* True where a message of this account (NULL: of none in particular) is to be sent without an attachment that
+ * can never be had, rather than to fail. */
+bool settings_sends_without(const struct settings *s, const struct account *account);
+
+/* How things in S3 are asked for: the settings, and what they leave open by the environment's AWS_ACCESS_KEY_ID,
+ * AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION (or AWS_DEFAULT_REGION) and AWS_ENDPOINT_URL_S3
+ * (or AWS_ENDPOINT_URL). */
+struct settings_s3 {
+	char *endpoint; /* "https://s3.eu-central-1.amazonaws.com", without a last "/" */
+	char *region;
+	char *access_key, *secret_key;
+	char *session_token; /* or NULL */
+	bool path_style;     /* the bucket is in the path, not in the host's name */
+};
+
+/* True where there are credentials, as far as that can be seen without reading them. */
+bool settings_has_s3(const struct settings *s);
+/* -1 with err (EX_CONFIG, EX_NOINPUT, EX_NOPERM) where there are none. */
+int settings_s3(const struct settings *s, struct settings_s3 *ret, struct err *err);
+/* Wipes the secrets.  For AUTO() too. */
+void settings_s3_release(struct settings_s3 *s3);
 
 /* Appends all ids, apart by ", ", as far as there is room: for messages. */
 void settings_list_accounts(const struct settings *s, struct buf *ids);

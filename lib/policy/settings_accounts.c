@@ -31,6 +31,16 @@ settings_account(const struct settings *s, const char *id)
 	return s->more != NULL && s->more->find(s->more, id, &found) == 1 ? found : NULL;
 }
 
+bool
+settings_sends_without(const struct settings *s, const struct account *account)
+{
+	int choice = account != NULL && account->on_attachment_error != CONF_UNSET ?
+	    account->on_attachment_error :
+	    s->attachments.on_error;
+
+	return choice == ATTACHMENT_ERROR_SEND_WITHOUT;
+}
+
 void
 settings_list_accounts(const struct settings *s, struct buf *ids)
 {

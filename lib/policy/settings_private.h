@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "base/err.h"
+
 /* The configuration file to read (see settings_load), to be freed; NULL where there is none. */
 char *settings_file(const char *option);
 
@@ -25,5 +27,8 @@ int settings_exchange_check(const struct settings *s, struct err *err);
 
 /* Frees what is a share's own. */
 void settings_unshare(struct settings *s);
+
+/* For the table: attachments.s3.endpoint. */
+int settings_endpoint_check(void *value, const char *place, struct err *err);
 
 #endif

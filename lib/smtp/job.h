@@ -56,6 +56,10 @@ struct smtp_job {
 	int fd;		   /* the content: CRLF lines, not dot-stuffed */
 	off_t offset;
 	uint64_t length;
+	/* Where it comes from elsewhere: gives exactly n bytes of it, at an offset, and 0; or -1 with errno,
+	 * and the final dot is never reached.  NULL: from fd. */
+	int (*read)(void *content, uint64_t at, void *bytes, size_t n);
+	void *content;
 	void *arg; /* the caller's own */
 
 	/*

@@ -267,12 +267,13 @@ feed_body(struct smtp_session *s, size_t n)
 {
 	struct smtp_engine *e = s->pool->engine;
 	struct smtp_job *job = smtp_dialogue_body_job(s->dialogue);
+	uint64_t at = smtp_dialogue_body_at(s->dialogue);
 	struct smtp_reply why;
 
 	if (n > sizeof(e->body))
 		n = sizeof(e->body);
-	if (fs_pread(job->fd, e->body, n,
-		job->offset + (off_t)smtp_dialogue_body_at(s->dialogue)) == 0) {
+	if ((job->read != NULL ? job->read(job->content, at, e->body, n) :
+				 fs_pread(job->fd, e->body, n, job->offset + (off_t)at)) == 0) {
 		smtp_dialogue_body(s->dialogue, e->body, n);
 		return;
 	}

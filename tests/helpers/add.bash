@@ -41,8 +41,12 @@ record() { # ID: its record's fields
 	message "$1" | sed '/^$/q' | sed '1d;$d'
 }
 
-text() { # ID: its text
-	message "$1" | sed '1,/^$/d'
+text() { # ID: its text, with the parts that are stored apart
+	if record "$1" | grep -q '^part: '; then
+		mailq-status cat "$1"
+	else
+		message "$1" | sed '1,/^$/d'
+	fi
 }
 
 header() { # ID NAME: one header of its text, unfolded, without the line end

@@ -1,5 +1,6 @@
 """What kills.py and faults.py share: programs, messages to add, and a look at a spool."""
 
+import base64
 import collections
 import glob
 import json
@@ -51,6 +52,19 @@ def one_json(test_id, to=None, size=300, **more):
             **more,
         }
     )
+
+
+def with_files(test_id, seeds, **more):
+    """The same with attachments, each large enough to be stored apart; the same seed, the same file."""
+    files = [
+        {
+            "filename": f"{seed}.txt",
+            "content": base64.b64encode(body_for(seed, 30000).encode()).decode(),
+        }
+        for seed in seeds
+    ]
+    headers = {"X-Test-Id": test_id, "X-Parts": str(1 + len(files))}
+    return one_json(test_id, attachments=files, headers=headers, **more)
 
 
 def one_raw(test_id, size=300):
@@ -133,6 +147,9 @@ class Spool:
                 start = os.path.basename(file).split(".")[2:3]
                 if "~" in file or not start or float(start[0]) < time.time():
                     found.append(os.path.relpath(file, self.path))
+        if not failed:
+            found += [os.path.relpath(file, self.path) for kept in ("blobs", "parts")
+                      for file in self.files(kept, "*")]  # fmt: skip
         return found + [os.path.basename(file) for file in self.files(".*.tmp")]
 
     def events(self):

@@ -3,7 +3,8 @@
 import os
 import re
 
-from crash import REPORTER, Told, flags_for, one_json, one_raw, was_killed, write_config
+from crash import (REPORTER, Told, flags_for, one_json, one_raw, was_killed, with_files,
+                   write_config)
 from fault_case import FAILS, KILLS, REFUSALS, Case, Scenario
 from receive import Server
 
@@ -72,7 +73,7 @@ class Add(Scenario):
         for test_id in self.ids(case):
             must = 1 if self.again or test_id in case.acknowledged else 0
             case.check_received(test_id, events, must)
-        extra = set(case.captured) - set(self.ids(case))
+        extra = set(case.captured) - set(self.ids(case)) - self.known_before(case)
         case.expect(not extra, f"arrived, but was never handed in: {extra}")
         case.check_tidy()
 
@@ -157,6 +158,40 @@ class AddHundred(AddBatch):
         return ["mailq-add", "--json"], "\n".join(lines)
 
 
+class AddFile(Add):
+    """A message with an attachment, in a spool that has never had one."""
+
+    stride = 2
+
+    def argv(self, case):
+        return ["mailq-add", "--json"], with_files(case.id("a"), ["one", "two", "one"])
+
+
+class AddFiles(AddBatch):
+    """One attachment is stored already, as another message waits with it."""
+
+    stride = 4
+
+    def prepare(self, case):
+        super().prepare(case)
+        case.setup(["mailq-add", "--json"], with_files(case.id("before"), ["one"]))
+
+    def verify(self, case):
+        super().verify(case)
+        case.check_received(case.id("before"), case.spool.events(), 1)
+
+    def known_before(self, case):
+        return {case.id("before")}
+
+    def argv(self, case):
+        lines = [
+            with_files(case.id("a"), ["one", "two"]),
+            one_json(case.id("b")),
+            with_files(case.id("c"), ["two", "three"], priority=1),
+        ]
+        return ["mailq-add", "--json"], "\n".join(lines)
+
+
 # ---- delivering ----------------------------------------------------------------------------------
 
 
@@ -205,6 +240,15 @@ class Deliver(Scenario):
 
 class DeliverCaptured(Deliver):
     pass
+
+
+class DeliverFiles(Deliver):
+    """Two share a draft, one has a draft of its own; all need the same attachment."""
+
+    def prepare(self, case):
+        for names in (("a", "b"), ("c",)):
+            lines = [with_files(case.id(name), ["one", "two"]) for name in names]
+            case.setup(["mailq-add", "--json"], "\n".join(lines))
 
 
 class DeliverSmtp(Deliver):
@@ -390,6 +434,12 @@ class RecoverDraft(AddBatch):
             case.expect(case.status in (0, *REFUSALS), f"exit status {case.status}: {errors}")
 
 
+class RecoverDraftFiles(RecoverDraft):
+    def argv(self, case):
+        lines = [with_files(case.id(name), ["one", "two"]) for name in ("a", "b", "c")]
+        return ["mailq-add", "--json"], "\n".join(lines)
+
+
 class RecoverDraftHalf(RecoverDraft):
     stride = 4
     dead_at = "half"
@@ -408,7 +458,10 @@ SCENARIOS = {
     "add-batch": AddBatch,
     "add-batch-known": AddBatchKnown,
     "add-hundred": AddHundred,
+    "add-file": AddFile,
+    "add-files": AddFiles,
     "deliver-captured": DeliverCaptured,
+    "deliver-files": DeliverFiles,
     "deliver-smtp": DeliverSmtp,
     "deliver-mixed": DeliverMixed,
     "deliver-limited": DeliverLimited,
@@ -418,6 +471,7 @@ SCENARIOS = {
     "recover-holding": RecoverHolding,
     "tell": Tell,
     "recover-draft": RecoverDraft,
+    "recover-draft-files": RecoverDraftFiles,
     "recover-draft-half": RecoverDraftHalf,
     "recover-draft-done": RecoverDraftDone,
 }

@@ -46,8 +46,9 @@ def is_whole(body):
 def read_message(data):
     """The test's own id of a message, and whether its body is just what was handed in."""
     message = email.message_from_bytes(data)
-    body = message.get_payload(decode=True) or b""
-    return message["X-Test-Id"], is_whole(body)
+    leaves = [part for part in message.walk() if not part.is_multipart()]
+    whole = all(is_whole(leaf.get_payload(decode=True) or b"") for leaf in leaves)
+    return message["X-Test-Id"], whole and len(leaves) == int(message.get("X-Parts", 1))
 
 
 class Server:

@@ -272,7 +272,8 @@ TEST(structure)
 	CHECK(strstr(out.s,
 		  "Content-ID: <logo@x>\r\nContent-Disposition: inline;\r\n"
 		  "\tfilename=\"logo.gif\"\r\n") != NULL);
-	CHECK(strstr(out.s, "\tfilename*=UTF-8''%C3%A4.pdf;\r\n\tfilename=\"_.pdf\"\r\n") != NULL);
+	CHECK(strstr(out.s, "application/pdf;\r\n\tname=\"=?UTF-8?B?w6QucGRm?=\"\r\n") != NULL);
+	CHECK(strstr(out.s, "attachment;\r\n\tfilename*=UTF-8''%C3%A4.pdf\r\n") != NULL);
 }
 
 /* Files are read as they are written, from their start, however large. */
@@ -362,6 +363,87 @@ full_disk(void *arg, const void *bytes, size_t n)
 	}
 	*room -= n;
 	return 0;
+}
+
+/* Where in the text something was left out, and what for. */
+struct places {
+	struct buf *out;
+	size_t at[4];
+	const char *what[4];
+	char boundary[4][MAIL_BOUNDARY_SIZE];
+	size_t count;
+};
+
+static int
+place_part(void *arg, const struct mail_part *part)
+{
+	struct places *places = arg;
+
+	places->what[places->count] = part->type;
+	places->at[places->count++] = places->out->len;
+	return 0;
+}
+
+static int
+place_remote(void *arg, const struct mail_attachment *a, const char *boundary)
+{
+	struct places *places = arg;
+
+	snprintf(places->boundary[places->count], MAIL_BOUNDARY_SIZE, "%s", boundary);
+	places->what[places->count] = a->remote;
+	places->at[places->count++] = places->out->len;
+	return 0;
+}
+
+static bool
+ends_with(const struct buf *out, size_t at, const char *text)
+{
+	size_t n = strlen(text);
+
+	return at >= n && memcmp(out->s + at - n, text, n) == 0;
+}
+
+TEST(parts_and_remote_ones_leave_a_place)
+{
+	AUTO_MESSAGE struct mail_message m = MAIL_MESSAGE_INIT;
+	AUTO_BUF struct buf out = BUF_INIT(100000), again = BUF_INIT(100000);
+	const struct mail_part part = { .hash = "h", .type = "text/csv", .utf8 = true, .size = 4 };
+	struct mail_boundaries boundaries;
+	struct places places = { .out = &out }, second = { .out = &again };
+	struct mail_compose_options with = options;
+	struct mail_sink sink = { mail_sink_to_buf, &out };
+	struct err err = ERR_INIT;
+	char line[64];
+
+	simple(&m);
+	CHECK(mail_message_attach_remote(&m, NULL, "{\"url\":\"1\"}", &err) != NULL);
+	CHECK(mail_message_attach_part(&m, "t.csv", &part, &err) != NULL);
+	CHECK(mail_message_attach_remote(&m, "n.pdf", "{\"url\":\"2\"}", &err) != NULL);
+	CHECK(m.attachments[0].unnamed && !m.attachments[2].unnamed);
+	mail_make_boundaries(&boundaries);
+	with.boundaries = &boundaries;
+	with.part = place_part;
+	with.remote = place_remote;
+	with.arg = &places;
+	CHECK_INT(mail_message_complete(&m, "host.example", &err), 0);
+	CHECK_INT(mail_compose(&m, &with, &sink, &err), 0);
+	CHECK_INT(places.count, 3);
+	/* The text keeps its line end, whatever becomes of what follows. */
+	CHECK(ends_with(&out, places.at[0], "Hi\r\n\r\n"));
+	CHECK_STR(places.boundary[0], boundaries.mixed);
+	CHECK_STR(places.what[1], "text/csv");
+	CHECK(strstr(out.s, "Content-Type: text/csv; charset=utf-8") != NULL);
+	CHECK(ends_with(&out, places.at[1], "\r\n\r\n"));
+	CHECK_INT(places.at[2], places.at[1]);
+	snprintf(line, sizeof line, "--%s--\r\n", boundaries.mixed);
+	CHECK(ends_with(&out, out.len, line));
+	CHECK_INT(out.len - places.at[2], strlen(line));
+	/* And once more: byte for byte. */
+	with.arg = &second;
+	sink.arg = &again;
+	CHECK_INT(mail_compose(&m, &with, &sink, &err), 0);
+	CHECK(again.len == out.len && memcmp(again.s, out.s, out.len) == 0);
+	CHECK(memcmp(places.at, second.at, sizeof places.at) == 0);
 }
 
 TEST(a_failing_sink)

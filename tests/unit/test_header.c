@@ -176,14 +176,15 @@ TEST(address_fields)
 TEST(parameters)
 {
 	static const struct {
-		const char *value, *want;
+		const char *value, *want, *words;
 	} rows[] = {
-		{ "a.pdf", ";\r\n\tfilename=\"a.pdf\"" },
-		{ "a b;\"c\".txt", ";\r\n\tfilename=\"a b;\\\"c\\\".txt\"" },
-		{ "Füße.pdf",
-		    ";\r\n\tfilename*=UTF-8''F%C3%BC%C3%9Fe.pdf;\r\n\tfilename=\"F__e.pdf\"" },
-		{ "日 1.txt",
-		    ";\r\n\tfilename*=UTF-8''%E6%97%A5%201.txt;\r\n\tfilename=\"_ 1.txt\"" },
+		{ "a.pdf", ";\r\n\tfilename=\"a.pdf\"", ";\r\n\tname=\"a.pdf\"" },
+		{ "a b;\"c\".txt", ";\r\n\tfilename=\"a b;\\\"c\\\".txt\"",
+		    ";\r\n\tname=\"a b;\\\"c\\\".txt\"" },
+		{ "Füße.pdf", ";\r\n\tfilename*=UTF-8''F%C3%BC%C3%9Fe.pdf",
+		    ";\r\n\tname=\"=?UTF-8?B?RsO8w59lLnBkZg==?=\"" },
+		{ "日\"1.txt", ";\r\n\tfilename*=UTF-8''%E6%97%A5%221.txt",
+		    ";\r\n\tname=\"=?UTF-8?B?5pelIjEudHh0?=\"" },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -191,6 +192,9 @@ TEST(parameters)
 
 		CHECK_INT(mail_header_param(&out, "filename", rows[i].value), 0);
 		CHECK_STR(out.s, rows[i].want);
+		buf_clear(&out);
+		CHECK_INT(mail_header_param_words(&out, "name", rows[i].value), 0);
+		CHECK_STR(out.s, rows[i].words);
 		buf_release(&out);
 	}
 }

@@ -105,6 +105,7 @@ write_value(struct json_writer *w, const struct json *value)
 	bool truth;
 
 	switch (json_kind(value)) {
+	case JSON_MARK: /* json_parse makes none */
 	case JSON_NULL:
 		json_put_null(w);
 		break;

@@ -15,7 +15,11 @@ static struct maildir_message
 message_of(const char *text, size_t len)
 {
 	static const char *const to[] = { "b@y", "c@z" };
-	struct maildir_message m = { "a@x", to, 2, -1, 3, len };
+	struct maildir_message m = { .sender = "a@x",
+		.recipients = to,
+		.n_recipients = 2,
+		.offset = 3,
+		.length = len };
 
 	m.fd = memfd_create("message", MFD_CLOEXEC);
 	CHECK_INT(fs_write(m.fd, "xxx", 3), 0);

@@ -181,16 +181,51 @@ TEST(faults)
 		    "content, path, storage_path, url, s3; attachments[2].content: invalid base64 "
 		    "at byte 2; attachments[3].filename: line break at byte 2; attachments[4]: "
 		    "expected one of content, path, storage_path, url, s3" },
-		{ MESSAGE(",\"attachments\":[{\"url\":\"http://x/y\"},{\"s3\":{\"bucket\":\"b\","
-			  "\"key\":\"k\"}},{\"storage_path\":\"https://"
-			  "x\"},{\"storage_path\":\"s3:b/k\"}]"),
-		    "attachments[0].url: remote attachments are not supported yet: give content or "
-		    "path; attachments[1].s3: remote attachments are not supported yet: give "
-		    "content "
-		    "or path; attachments[2].storage_path: remote attachments are not supported "
-		    "yet: "
-		    "give content or path; attachments[3].storage_path: remote attachments are not "
-		    "supported yet: give content or path" },
+		{ MESSAGE(",\"attachments\":[{\"url\":\"ftp://x/y\"},{\"url\":\"http://u:p@x/\"},"
+			  "{\"storage_path\":\"https://\"},{\"url\":7},{\"url\":\"http://"
+			  "x\",\"s3\":{}},"
+			  "{\"url\":\"http://x\\ny\"}]"),
+		    "attachments[0].url: expected a URL that begins with http:// or https://; "
+		    "attachments[1].url: expected a URL without a user's name or password; "
+		    "attachments[2].storage_path: expected a host in the URL; attachments[3].url: "
+		    "str type expected; attachments[4]: expected one of content, path, "
+		    "storage_path, url, s3; attachments[5].url: control character in the URL at "
+		    "byte 9" },
+		{ MESSAGE(",\"attachments\":[{\"s3\":{\"bucket\":\"B_\",\"key\":\"k\"}},"
+			  "{\"s3\":{\"bucket\":\"abc\"}},{\"s3\":{\"bucket\":1,\"key\":\"k\"}},"
+			  "{\"s3\":\"abc/k\"},{\"storage_path\":\"s3:abc\"},"
+			  "{\"storage_path\":\"s3:abc/\"}]"),
+		    "attachments[0].s3: bucket: expected 3 to 63 of a-z, 0-9, dots and hyphens, "
+		    "found \"B_\"; attachments[1].s3: key: expected a string; attachments[2].s3: "
+		    "bucket: expected a string; attachments[3].s3: value is not a valid dict; "
+		    "attachments[4].storage_path: expected s3:BUCKET/KEY; "
+		    "attachments[5].storage_path: key: expected 1 to 1024 bytes, found 0" },
+		{ MESSAGE(",\"attachments\":[{\"storage_path\":\"doc_id=1\"},"
+			  "{\"storage_path\":\"@doc\"},{\"storage_path\":\"x\",\"fetch_mode\":"
+			  "\"endpoint\"},{\"storage_path\":\"vol:x\",\"fetch_mode\":\"storage\"},"
+			  "{\"storage_path\":\"x\",\"fetch_mode\":\"carrier\"},"
+			  "{\"storage_path\":\"x\",\"fetch_mode\":\"http_url\"}]"),
+		    "attachments[0].storage_path: expected base64:CONTENT, http(s)://..., "
+		    "s3:BUCKET/KEY or an absolute path; attachments[1].storage_path: an endpoint "
+		    "of "
+		    "the application is not asked for attachments: give content, a URL or a path; "
+		    "attachments[2].storage_path: an endpoint of the application is not asked for "
+		    "attachments: give content, a URL or a path; attachments[3].storage_path: of "
+		    "the volumes of a storage, s3:BUCKET/KEY alone is known here; "
+		    "attachments[4].fetch_mode: unexpected value; permitted: 'base64', 'http_url', "
+		    "'filesystem', 's3'; attachments[5].storage_path: expected a URL that begins "
+		    "with http:// or https://" },
+		{ MESSAGE(
+		      ",\"attachments\":[{\"content\":\"\",\"mime_type\":\"text\"},"
+		      "{\"content\":\"\",\"content_type\":\"message/rfc822\"},"
+		      "{\"content\":\"\",\"cid\":\"a b\"},{\"content\":\"\",\"content_md5\":\"1\"},"
+		      "{\"content\":\"\",\"auth\":{\"method\":\"none\"}}]"),
+		    "attachments[0].mime_type: expected a type like image/png, and neither "
+		    "message/ nor multipart/; attachments[1].content_type: expected a type like "
+		    "image/png, and neither message/ nor multipart/; attachments[2].cid: expected "
+		    "printable ASCII without blanks and <>()\"; attachments[3].content_md5: "
+		    "expected 32 hexadecimal digits; attachments[4].auth: credentials of a single "
+		    "attachment are not supported" },
 		{ MESSAGE(",\"attachments\":[{\"path\":\"/etc/passwd\"},{\"storage_path\":\"/x\"},"
 			  "{\"content\":7}]"),
 		    "attachments[0].path: /etc/passwd: not below a configured directory; "
@@ -237,6 +272,84 @@ TEST(files)
 	mail_message_release(&m);
 	CHECK_INT(load(text.s, &none, &m, &delivery, &lines), -1);
 	CHECK(strstr(lines.s, "attachments[0].path: files are not allowed here") != NULL);
+}
+
+/* Every source that is fetched later, and what is said beside it. */
+TEST(remote)
+{
+	static const struct {
+		const char *attachment, *filename, *json;
+	} rows[] = {
+		{ "\"url\":\"https://files.example.com/a.pdf\"", NULL,
+		    "{\"url\":\"https://files.example.com/a.pdf\"}" },
+		{ "\"url\":\"HTTP://[2001:db8::1]:8080?x=1#top\",\"filename\":\"a.pdf\"", "a.pdf",
+		    "{\"url\":\"http://[2001:db8::1]:8080/?x=1\"}" },
+		{ "\"url\":\"http://x.org:/\\u00e9 \\\"b\"", NULL,
+		    "{\"url\":\"http://x.org/%C3%A9%20%22b\"}" },
+		{ "\"storage_path\":\"https://x.org/1\",\"filename\":\"a_{MD5:0123456789ABCDEF"
+		  "0123456789abcdef}.pdf\"",
+		    "a.pdf",
+		    "{\"url\":\"https://x.org/1\",\"md5\":\"0123456789abcdef0123456789abcdef\"}" },
+		{ "\"storage_path\":\"https://x.org/1\",\"fetch_mode\":\"http_url\",\"filename\":"
+		  "\"__a__b_{MD5:12}_.pdf\"",
+		    "a_b.pdf", "{\"url\":\"https://x.org/1\"}" },
+		{ "\"url\":\"http://x.org/1\",\"content_md5\":\"ABCDEF0123456789abcdef0123456789\"",
+		    NULL,
+		    "{\"url\":\"http://x.org/1\",\"md5\":\"abcdef0123456789abcdef0123456789\"}" },
+		{ "\"s3\":{\"bucket\":\"inv-2\",\"key\":\"a/b c.pdf\"}", NULL,
+		    "{\"s3\":{\"bucket\":\"inv-2\",\"key\":\"a/b c.pdf\"}}" },
+		{ "\"storage_path\":\"s3:inv-2/a/b.pdf\"", NULL,
+		    "{\"s3\":{\"bucket\":\"inv-2\",\"key\":\"a/b.pdf\"}}" },
+		{ "\"storage_path\":\"s3://inv-2/b.pdf\",\"fetch_mode\":\"storage\"", NULL,
+		    "{\"s3\":{\"bucket\":\"inv-2\",\"key\":\"b.pdf\"}}" },
+		{ "\"storage_path\":\"inv-2/b.pdf\",\"fetch_mode\":\"s3\"", NULL,
+		    "{\"s3\":{\"bucket\":\"inv-2\",\"key\":\"b.pdf\"}}" },
+	};
+	const struct mail_json_options options = { .arg = NULL },
+				       no_s3 = { .no_s3 = "S3 is not configured here" };
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct mail_message m AUTO_MESSAGE = MAIL_MESSAGE_INIT;
+		struct mail_delivery delivery AUTO_DELIVERY = MAIL_DELIVERY_INIT;
+		struct buf lines AUTO_BUF = BUF_INIT(10000), text AUTO_BUF = BUF_INIT(10000);
+		bool s3 = strstr(rows[i].json, "s3") != NULL;
+
+		buf_addf(&text, MESSAGE(",\"attachments\":[{%s}]"), rows[i].attachment);
+		CHECK_INT(load(text.s, &options, &m, &delivery, &lines), 0);
+		CHECK_STR(lines.s, "");
+		CHECK_STR(m.attachments[0].remote, rows[i].json);
+		CHECK_INT(m.attachments[0].unnamed, rows[i].filename == NULL);
+		if (rows[i].filename != NULL)
+			CHECK_STR(m.attachments[0].filename, rows[i].filename);
+		mail_message_release(&m);
+		CHECK_INT(load(text.s, &no_s3, &m, &delivery, &lines), s3 ? -1 : 0);
+		CHECK_INT(strstr(lines.s, ": S3 is not configured here") != NULL, s3);
+	}
+}
+
+TEST(described)
+{
+	const char *text =
+	    MESSAGE(",\"attachments\":[{\"content\":\"aGk=\",\"filename\":\"a\","
+		    "\"mime_type\":\"image/png\",\"content_id\":\"<logo@x>\"},"
+		    "{\"content\":\"aGk=\",\"content_type\":\"image/gif\",\"cid\":\"b\"},"
+		    "{\"storage_path\":\"base64:aGk=\",\"filename\":\"r_{MD5:ab}.csv\"},"
+		    "{\"storage_path\":\"aGk=\",\"fetch_mode\":\"base64\"},"
+		    "{\"storage_path\":\"base64:aGk=\",\"fetch_mode\":\"base64\"}]");
+	struct mail_message m AUTO_MESSAGE = MAIL_MESSAGE_INIT;
+	struct mail_delivery delivery AUTO_DELIVERY = MAIL_DELIVERY_INIT;
+	struct buf lines AUTO_BUF = BUF_INIT(10000);
+	const struct mail_json_options options = { .arg = NULL };
+
+	CHECK_INT(load(text, &options, &m, &delivery, &lines), 0);
+	CHECK_STR(lines.s, "");
+	CHECK_STR(m.attachments[0].content_type, "image/png");
+	CHECK_STR(m.attachments[0].content_id, "logo@x");
+	CHECK_STR(m.attachments[1].content_type, "image/gif");
+	CHECK_STR(m.attachments[1].content_id, "b");
+	CHECK_STR(m.attachments[2].filename, "r.csv");
+	for (size_t i = 0; i < 5; i++)
+		CHECK_STR(m.attachments[i].bytes.s, "hi");
 }
 
 TEST(faults_have_places)

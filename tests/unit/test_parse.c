@@ -27,7 +27,7 @@ describe(const char *text, size_t len, struct buf *out)
 
 	CHECK_INT(mail_parse(fd, len, form_parameter, &mail), 0);
 	for (size_t i = 0; i < mail.count; i++) {
-		const struct mail_part *part = &mail.parts[i];
+		const struct mail_parsed_part *part = &mail.parts[i];
 
 		buf_adds(out, part->type);
 		if (part->filename[0] != '\0')

@@ -80,6 +80,81 @@ TEST(pack_and_unpack)
 	record_release(&got);
 }
 
+#define HASH_A "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+TEST(pieces_in_their_order)
+{
+	AUTO_BUF struct buf out = BUF_INIT(RECORD_MAX);
+	struct record_piece pieces[] = {
+		{ .kind = PIECE_PART,
+		    .offset = 0,
+		    .size = 30000,
+		    .checksum = 0xabc,
+		    .hash = HASH_A },
+		{ .kind = PIECE_REMOTE,
+		    .offset = 0,
+		    .boundary = (char *)"=_x",
+		    .json = (char *)"{\"source\":{\"url\":\"http://a/ b\"}}" },
+		{ .kind = PIECE_PART, .offset = 100, .size = 1, .hash = HASH_A },
+	};
+	struct record record = full_record(), got;
+	struct err err = ERR_INIT;
+
+	record.pieces = pieces;
+	record.piece_count = 3;
+	pack(&record, &out, 100);
+	CHECK_INT(record_unpack(out.s, out.len, &got, &err), 0);
+	CHECK_STR(err.msg, "");
+	CHECK_INT(got.piece_count, 3);
+	CHECK_INT(got.pieces[0].size, 30000);
+	CHECK(got.pieces[0].checksum == 0xabc);
+	CHECK_STR(got.pieces[0].hash, HASH_A);
+	CHECK_INT(got.pieces[1].kind, PIECE_REMOTE);
+	CHECK_STR(got.pieces[1].boundary, "=_x");
+	CHECK_STR(got.pieces[1].json, pieces[1].json);
+	CHECK_INT(got.pieces[2].offset, 100);
+	CHECK(record_is_remote(&got));
+	CHECK_INT(record_total(&got), 30101);
+	record_release(&got);
+}
+
+TEST(pieces_that_are_none)
+{
+	static const char *const lines[] = {
+		"part: 1 1 0000000000000000 " HASH_A "0",
+		"part: 1 1 0000000000000000 "
+		"../../../../../../../../../../../../../../../../etc/passwd12345",
+		"part: 1 0 0000000000000000 " HASH_A,
+		"part: 1 99999999999999999999 0000000000000000 " HASH_A,
+		"part: 101 1 0000000000000000 " HASH_A, /* behind the text */
+		"part: -1 1 0000000000000000 " HASH_A,
+		"part: 1 1 000000000000000 " HASH_A,
+		"part: 1 1 " HASH_A,
+		"part: ",
+		"part: 5 1 0000000000000000 " HASH_A "\npart: 4 1 0000000000000000 " HASH_A,
+		"remote: 1 =_x",
+		"remote: 1 =_x \"text\"",
+		"remote: 1  {}",
+		"remote: 101 =_x {}",
+	};
+
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+		AUTO_BUF struct buf out = BUF_INIT(RECORD_MAX);
+		struct record record = full_record(), got;
+		struct text_facts facts = { .length = 100 };
+		char first[RECORD_FIRST_LINE + 1];
+		struct err err = ERR_INIT;
+
+		pack(&record, &out, 100);
+		buf_truncate(&out, out.len - 1);
+		buf_addf(&out, "%s\n\n", lines[i]);
+		record_first_line(out.len, &facts, first);
+		memcpy(out.s, first, RECORD_FIRST_LINE);
+		CHECK_ROW(lines[i], record_unpack(out.s, out.len, &got, &err) == -1);
+		CHECK_ROW(lines[i], err.code == EX_DATAERR);
+	}
+}
+
 TEST(what_is_absent_stays_absent)
 {
 	AUTO_BUF struct buf out = BUF_INIT(RECORD_MAX);
