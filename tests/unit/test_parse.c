@@ -60,7 +60,7 @@ static const struct {
 	{ "Content-Transfer-Encoding: quoted-printable\n\na= \t\r\nb \t", "text/plain: ab|" },
 	{ "Content-Type: text/plain; charset=koi8-r\n\n\xf0\xf2\xe9", "text/plain: ПРИ|" },
 	{ "Content-Type: text/plain; charset=utf-8\n\n\xff\xd0\x9f",
-	    "text/plain: \xef\xbf\xbdП|" },
+	    "text/plain: \xef\xbf\xbd\xd0\x9f|" },
 	{ "Content-Type: text/plain; charset=\"no/such\"\n\nx", "text/plain: x|" },
 	{ "Content-Type: text/plain; charset=none-such\n\nx", "text/plain: x|" },
 	/* Types. */
