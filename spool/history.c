@@ -40,6 +40,7 @@ struct source {
 
 /* One that is being read. */
 struct reading {
+	size_t source; /* which of the history's sources */
 	int fd;
 	struct journal_reader reader;
 	const char *line; /* the present one */
@@ -317,7 +318,8 @@ advance(struct history *history, size_t i)
 static void
 open_next(struct history *history)
 {
-	struct source *source = &history->sources[history->next++];
+	size_t number = history->next++;
+	struct source *source = &history->sources[number];
 	struct reading *reading;
 
 	if (source->fd < 0)
@@ -326,6 +328,7 @@ open_next(struct history *history)
 	if (source->fd < 0)
 		return; /* forgotten by now */
 	reading = xcalloc(1, sizeof *reading);
+	reading->source = number;
 	reading->fd = take_fd(&source->fd);
 	journal_reader_init(&reading->reader, reading->fd, seek(history, reading->fd));
 	history->readings[history->reading_count++] = reading;
@@ -346,6 +349,15 @@ comes_first(const struct history *history, const struct reading *reading)
 	return memcmp(begin, reading->line + TIME_AT, TIME_LEN) <= 0;
 }
 
+/* By time; at the same microsecond the journal that began first comes first, as in spool/merge.c. */
+static bool
+is_before(const struct reading *a, const struct reading *b)
+{
+	int by_time = memcmp(a->line + TIME_AT, b->line + TIME_AT, TIME_LEN);
+
+	return by_time < 0 || (by_time == 0 && a->source < b->source);
+}
+
 static int
 merge(struct history *history)
 {
@@ -355,8 +367,7 @@ merge(struct history *history)
 		size_t first = 0;
 
 		for (size_t i = 1; i < history->reading_count; i++)
-			if (memcmp(history->readings[i]->line + TIME_AT,
-				history->readings[first]->line + TIME_AT, TIME_LEN) < 0)
+			if (is_before(history->readings[i], history->readings[first]))
 				first = i;
 		if (comes_first(history,
 			history->reading_count > 0 ? history->readings[first] : NULL)) {

@@ -180,6 +180,28 @@ of_lines() {
 	diff all got
 }
 
+@test "events of the same microsecond keep the order of their journal, and journals that of their begin" {
+	mailq-run -q
+	/usr/bin/python3 - "$MAILQ_SPOOL" >want <<-'EOT'
+		import json, os, sys
+		spool, number = sys.argv[1], 0
+		t = "2026-11-21T07:38:00.000000Z"
+		umask = os.umask(0o007)
+		for k in range(9):
+		    token = f"1795246{600 + k}.{(k * 370000) % 1000000:06d}.x{9 - k}"
+		    with open(f"{spool}/log/{token}.log", "x") as out:
+		        for event in ("uncertain", "failed", "retried", "uncertain", "deferred", "sent", "bounced")[k % 3:]:
+		            number += 1
+		            out.write(json.dumps({"t": t, "event": event, "id": f"M-{number}"}, separators=(",", ":")) + "\n")
+		            print(f"M-{number}")
+	EOT
+	mailq-status log --json | jq -r .id | diff want -
+	mailq-status log --json --after '' | jq -r .id | diff want -
+	start_serve s port
+	api GET '/events?limit=1000'
+	json '[e["id"] for e in a["events"]]' | jq -r '.[]' | diff want -
+}
+
 # ---- when the application had heard ------------------------------------------------------------------
 
 # told ID...: as mailq-run writes it down when the application has acknowledged

@@ -36,6 +36,38 @@ teardown() { common_teardown; }
 	assert_match "$output" 'gave up'
 }
 
+@test "lines of one journal keep their order, also within a microsecond and when a clock is set back" {
+	MAILQ_BUILD=$MAILQ_BUILD run /usr/bin/python3 -B - "$MAILQ_TOP/tests/helpers" <<-'END'
+		import os, sys
+		sys.path.insert(0, sys.argv[1])
+		import crash
+
+		def write(token, *lines):
+		    os.makedirs("spool/log", exist_ok=True)
+		    with open(f"spool/log/{token}.log", "w") as log:
+		        for time, event in lines:
+		            log.write('{"t":"%s","event":"%s","id":"A"}\n' % (time, event))
+		            log.write("torn\n")
+
+		write("200.000000.a", ("T2", "deferred"), ("T3", "sent"))
+		write("100.000000.b", ("T2", "uncertain"), ("T2", "failed"), ("T1", "bounced"), ("T3", "held"))
+		spool = crash.Spool("spool", "/dev/null")
+		events = spool.events()
+		print(*(event["event"] for event in events["A"]))
+		told = crash.Told()
+		order = ("uncertain T2", "failed T2", "bounced T1", "deferred T2", "sent T3")
+		told.add("".join(f"A {one}\n" for one in order) + "heard A\n")
+		print(*told.complaints(events))
+		late = crash.Told()
+		late.add("".join(f"A {one}\n" for one in sorted(order)) + "heard A\n")
+		print(len(late.complaints(events)))
+	END
+	assert_status 0
+	assert_equal "$output" 'uncertain failed bounced deferred held sent
+
+1'
+}
+
 @test "the runner sums up, shows what failed, and fails" {
 	mkdir -p tree/tests/checks tree/tests/unit tree/build
 	cp "$MAILQ_TOP/tests/run" tree/tests/

@@ -277,7 +277,7 @@ rules() { # the rest of the table, a line a rule, one space between columns
 	run_mailq
 	summary 'sent 1, deferred 0, failed 0'
 	add --id two
-	find "$MAILQ_SPOOL" -newer "$MAILQ_SPOOL/scheduler" -name '*.two' | grep -q .
+	find "$MAILQ_SPOOL/waiting" -name '*.two' | grep -q .
 	cp "$MAILQ_SPOOL/scheduler" before
 	run_mailq
 	assert_equal "$output$stderr" ''

@@ -3,6 +3,7 @@
 import base64
 import collections
 import glob
+import heapq
 import json
 import os
 import signal
@@ -82,6 +83,30 @@ def flags_for(test_id, size=300):
     ]  # fmt: skip
 
 
+def begin_of(file):
+    """Sorts journals by when they were begun, which their token says."""
+    parts = file.split(os.sep)
+    return parts[-2] if parts[-1] == "journal" else parts[-1]
+
+
+def journal_lines(file):
+    values = []
+    with open(file, "rb") as lines:
+        for line in lines:
+            try:
+                values.append(json.loads(line))
+            except ValueError:
+                continue  # torn by a kill: the next writer has ended the line
+    return values
+
+
+def merge_journals(journals):
+    """One sequence of the lines of several journals.  Lines of one journal stay in the order of their
+    file, whatever their times are: several may have the same microsecond, and a clock may be set back.
+    Journals are told apart by time, and at the same time by their place in the list."""
+    return list(heapq.merge(*journals, key=lambda value: value["t"]))
+
+
 class Spool:
     def __init__(self, path, config):
         self.path = os.path.realpath(path)
@@ -153,18 +178,14 @@ class Spool:
         return found + [os.path.basename(file) for file in self.files(".*.tmp")]
 
     def events(self):
-        """All lines of all journals, by id.  Lines of "offered" and "dot" have a name only."""
+        """All lines of all journals, by id, in the order in which they happened.  Lines of "offered"
+        and "dot" have a name only."""
+        files = self.files("log", "*.log") + self.files("cur", "*", "journal")
         events = collections.defaultdict(list)
-        for file in self.files("log", "*.log") + self.files("cur", "*", "journal"):
-            with open(file, "rb") as lines:
-                for line in lines:
-                    try:
-                        value = json.loads(line)
-                    except ValueError:
-                        continue  # torn by a kill: the next writer has ended the line
-                    name = value.get("name")
-                    test_id = value.get("id") or (name.split(".", 5)[5] if name else None)
-                    events[test_id].append(value)
+        for value in merge_journals([journal_lines(file) for file in sorted(files, key=begin_of)]):
+            name = value.get("name")
+            test_id = value.get("id") or (name.split(".", 5)[5] if name else None)
+            events[test_id].append(value)
         return events
 
     def captured(self):
@@ -218,11 +239,11 @@ class Told:
         """Every outcome on record was heard, no other, and each message's were told in their order."""
         found = []
         for test_id, list_ in events.items():
-            want = sorted(
+            want = [
                 (event["t"], event["event"])
                 for event in list_
                 if event["event"] in REPORTED and "id" in event
-            )
+            ]
             lost = [one for one in want if (test_id, *one) not in self.heard]
             if lost:
                 found.append(f"{test_id}: the application has not heard {lost} of {want}")
