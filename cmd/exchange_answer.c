@@ -1,11 +1,15 @@
+/*
+ * What the application answers to reports.  Published applications answer with nothing, with words, with counts and
+ * with JSON that warnings stand before; so a 2xx acknowledges, and the body is searched for what it takes back.
+ */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "cmd/exchange_private.h"
-
-/* How far ahead the application may put off empty calls. */
+#include "mail/header.h"
 
 static int
 compare(const void *a, const void *b)
@@ -13,155 +17,357 @@ compare(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The id that an element of a list is, or has: to be freed; NULL where it is none. */
-static char *
-element_id(const struct json *element)
+/* ---- values, of whatever kind they come as ------------------------------------------------------ */
+
+/* A number, also as a string. */
+static int
+number_of(const struct json *value, double *ret)
+{
+	const char *text = json_string(value);
+	char *end;
+
+	if (text == NULL)
+		return json_to_double(value, ret);
+	if (*text < '0' || *text > '9')
+		return -1;
+	*ret = strtod(text, &end);
+	return *end == '\0' ? 0 : -1;
+}
+
+/* 1: it says yes, 0: it says no, -1: neither. */
+static int
+truth_of(const struct json *value)
+{
+	static const char *const words[] = { "false", "true", "no", "yes", "off", "on" };
+	const char *text = json_string(value);
+	double number;
+	bool truth;
+
+	if (json_to_bool(value, &truth) == 0)
+		return truth;
+	if (number_of(value, &number) == 0)
+		return number != 0;
+	for (int i = 0; text != NULL && i < (int)(sizeof words / sizeof *words); i++)
+		if (strcasecmp(text, words[i]) == 0)
+			return i % 2;
+	return -1;
+}
+
+/* ---- ids that it rejects ------------------------------------------------------------------------ */
+
+static void
+take_id(struct exchange_answer *answer, const char *id)
+{
+	answer->ids = xreallocarray(answer->ids, answer->n + 1, sizeof *answer->ids);
+	answer->ids[answer->n++] = xstrdup(id);
+}
+
+/* The id that an element of a list is, or has. */
+static void
+take_element(struct exchange_answer *answer, const struct json *element)
 {
 	char text[24];
-	int64_t number;
+	double number;
 
 	if (json_kind(element) == JSON_OBJECT)
 		element = json_get(element, "id");
-	if (json_string(element) != NULL)
-		return xstrdup(json_string(element));
-	if (json_to_int(element, &number) < 0)
-		return NULL;
-	snprintf(text, sizeof text, "%lld", (long long)number);
-	return xstrdup(text);
+	if (json_string(element) != NULL) {
+		take_id(answer, json_string(element));
+	} else if (json_to_double(element, &number) == 0 && number >= -1e15 && number <= 1e15 &&
+	    number == (double)(int64_t)number) {
+		snprintf(text, sizeof text, "%lld", (long long)number);
+		take_id(answer, text);
+	} else {
+		answer->strange++;
+	}
+}
+
+/* An object has the ids as its keys, and the reasons behind them. */
+static void
+take_keys(struct exchange_answer *answer, const struct json *object)
+{
+	struct json_iter it = JSON_ITER_INIT;
+	const struct json *value;
+	const char *key;
+
+	while (json_next(object, &it, &key, &value))
+		if (json_kind(value) != JSON_NULL && truth_of(value) != 0)
+			take_id(answer, key);
+}
+
+/* ---- members --------------------------------------------------------------------------------------- */
+
+static bool
+is_list(const char *key)
+{
+	return strcmp(key, "rejected") == 0 || strcmp(key, "error") == 0 ||
+	    strcmp(key, "not_found") == 0;
 }
 
 static void
-take_ids(struct exchange_answer *answer, const struct json *list)
+take_status(struct exchange_answer *answer, const char *status)
 {
-	size_t n = json_length(list), others = 0;
+	static const char *const failures[] = { "error", "failed", "failure", "fail", "ko" };
 
-	answer->ids = xreallocarray(answer->ids, answer->n + n + 1, sizeof *answer->ids);
-	for (size_t i = 0; i < n; i++) {
-		char *id = element_id(json_at(list, i));
-
-		if (id != NULL)
-			answer->ids[answer->n++] = id;
-		else
-			others++;
-	}
-	if (others > 0)
-		log_warning("sync: the application rejects %zu that are no ids", others);
+	for (size_t i = 0; status != NULL && i < sizeof failures / sizeof *failures; i++)
+		if (strcasecmp(status, failures[i]) == 0)
+			snprintf(answer->refusal, sizeof answer->refusal, "status \"%s\"", status);
 }
 
-/* True for what says no more than if it were not there: null, false, 0, "". */
-static bool
-says_nothing(const struct json *value)
+/* A time without a zone is in UTC, as those of the reports are. */
+static double
+instant_of(const struct json *value)
 {
-	int64_t number;
-	bool truth;
+	const char *text = json_string(value);
+	char utc[64];
+	double number;
+	int64_t instant;
 
-	if (json_kind(value) == JSON_NULL)
-		return true;
-	if (json_to_bool(value, &truth) == 0)
-		return !truth;
-	if (json_to_int(value, &number) == 0)
-		return number == 0;
-	return json_string(value) != NULL && *json_string(value) == '\0';
+	if (number_of(value, &number) == 0)
+		return number;
+	if (text == NULL || *text < '0' || *text > '9')
+		return 0;
+	snprintf(utc, sizeof utc, "%sZ", text);
+	if (clock_parse(utc, 0, &instant) < 0 && clock_parse(text, clock_now(), &instant) < 0)
+		return 0;
+	return (double)instant / (double)USEC;
 }
 
-/* Why it failed, in the application's own words, if it has any. */
-static int
-refused(const struct json *root, const char *what, struct err *err)
+static void
+take_idle(struct exchange_answer *answer, double until)
+{
+	double most = (double)((clock_now() + EXCHANGE_IDLE_MAX) / USEC);
+
+	if (!(until > 0))
+		return;
+	answer->idle_cut = until > most;
+	answer->idle_until = (int64_t)((until < most ? until : most) * (double)USEC);
+}
+
+/* In its own words, for people. */
+static void
+take_words(struct exchange_answer *answer, const char *key, const char *words)
 {
 	static const char *const keys[] = { "error", "detail", "message", "reason" };
 
-	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-		const char *words = json_string(json_get(root, keys[i]));
-
-		if (words != NULL && *words != '\0')
-			return err_set(err, EX_PROTOCOL, "it answered %s: %.300s", what, words);
-	}
-	return err_set(err, EX_PROTOCOL, "it answered %s", what);
-}
-
-static int
-check_status(const struct json *root, struct err *err)
-{
-	static const char *const failures[] = { "error", "failed", "failure", "fail", "ko" };
-	const struct json *ok = json_get_set(root, "ok");
-	const char *status = json_string(json_get(root, "status"));
-	bool truth = false;
-
-	if (ok != NULL && (json_to_bool(ok, &truth) < 0 || !truth))
-		return refused(root, "that it is not ok", err);
-	for (size_t i = 0; status != NULL && i < sizeof failures / sizeof *failures; i++) {
-		char what[40];
-
-		snprintf(what, sizeof what, "status \"%s\"", failures[i]);
-		if (strcasecmp(status, failures[i]) == 0)
-			return refused(root, what, err);
-	}
-	return 0;
-}
-
-static int
-read_lists(struct exchange_answer *answer, struct err *err)
-{
-	static const char *const lists[] = { "rejected", "error", "not_found" };
-	const struct json *root = answer->json;
-	bool ok = false;
-
-	json_to_bool(json_get(root, "ok"), &ok);
-	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-		const struct json *list = json_get(root, lists[i]);
-
-		if (json_kind(list) == JSON_ARRAY)
-			take_ids(answer, list);
-		else if (says_nothing(list))
-			continue;
-		else if (strcmp(lists[i], "error") != 0)
-			return err_set(err, EX_PROTOCOL, "%s in its answer: expected ids, found %s",
-			    lists[i], json_kind_name(json_kind(list)));
-		else if (!ok)
-			return refused(root, "an error", err);
-	}
-	if (answer->n > 0)
-		qsort(answer->ids, answer->n, sizeof *answer->ids, compare);
-	return 0;
+	for (size_t i = 0; words != NULL && *words != '\0' && i < sizeof keys / sizeof *keys; i++)
+		if (strcmp(key, keys[i]) == 0 && answer->words[0] == '\0')
+			log_escape(answer->words, sizeof answer->words, words, strlen(words));
 }
 
 static void
-read_wishes(struct exchange_answer *answer)
+take_member(struct exchange_answer *answer, const char *key, const struct json *value)
 {
-	double number;
-	bool truth = false;
+	take_words(answer, key, json_string(value));
+	answer->error |= strcmp(key, "error") == 0 && json_string(value) != NULL;
+	if (is_list(key) && json_kind(value) == JSON_ARRAY) {
+		for (size_t i = 0; i < json_length(value); i++)
+			take_element(answer, json_at(value, i));
+	} else if (is_list(key) && json_kind(value) == JSON_OBJECT) {
+		take_keys(answer, value);
+	} else if (strcmp(key, "ok") == 0) {
+		answer->ok = truth_of(value) > 0;
+		if (truth_of(value) == 0)
+			snprintf(answer->refusal, sizeof answer->refusal, "that it is not ok");
+	} else if (strcmp(key, "status") == 0) {
+		take_status(answer, json_string(value));
+	} else if (strcmp(key, "queued") == 0 || strcmp(key, "more_messages") == 0) {
+		double number = 1;
 
-	if (json_to_double(json_get(answer->json, "queued"), &number) == 0 && number > 0)
-		answer->more = true;
-	if (json_to_bool(json_get(answer->json, "more_messages"), &truth) == 0 && truth)
-		answer->more = true;
-	if (json_to_double(json_get(answer->json, "next_sync_after"), &number) == 0 && number > 0) {
-		int64_t now = clock_now();
-		double most = (double)((now + EXCHANGE_IDLE_MAX) / USEC);
-
-		answer->idle_cut = number > most;
-		answer->idle_until = (int64_t)((number < most ? number : most) * (double)USEC);
+		number_of(value, &number);
+		answer->more |= truth_of(value) > 0 && number > 0;
+	} else if (strcmp(key, "next_sync_after") == 0) {
+		take_idle(answer, instant_of(value));
 	}
+}
+
+/* ---- JSON that is not quite one --------------------------------------------------------------------- */
+
+static size_t
+skip(const char *s, size_t at, size_t len, const char *set)
+{
+	while (at < len && s[at] != '\0' && strchr(set, s[at]) != NULL)
+		at++;
+	return at;
+}
+
+#define SPACE " \t\r\n"
+#define BROKEN SIZE_MAX
+/* Braces that are looked at: each may cost the length of the text. */
+#define TRIES 100
+
+/* Behind the quote that ends a string; BROKEN where none does. */
+static size_t
+string_end(const char *s, size_t at, size_t len)
+{
+	for (at++; at < len && s[at] != '"'; at++)
+		if (s[at] == '\\')
+			at++;
+	return at < len ? at + 1 : BROKEN;
+}
+
+/* Behind the value that begins there; BROKEN where it does not end. */
+static size_t
+value_end(const char *s, size_t at, size_t len)
+{
+	size_t depth = 0, begin = at;
+
+	while (at < len) {
+		if (s[at] == '"') {
+			at = string_end(s, at, len);
+			if (at == BROKEN || depth == 0)
+				return at;
+			continue;
+		}
+		depth += s[at] == '{' || s[at] == '[';
+		if (depth == 0 && strchr(",]}" SPACE, s[at]) != NULL)
+			return at > begin ? at : BROKEN;
+		if ((s[at] == '}' || s[at] == ']') && --depth == 0)
+			return at + 1;
+		at++;
+	}
+	return BROKEN;
+}
+
+/* What of a list is whole. */
+static void
+take_loose_list(struct exchange_answer *answer, const char *s, size_t at, size_t len)
+{
+	for (;;) {
+		AUTO_JSON struct json *element = NULL;
+		size_t end;
+
+		at = skip(s, at, len, SPACE ",");
+		if (at >= len || s[at] == ']' || (end = value_end(s, at, len)) == BROKEN)
+			return;
+		element = json_parse(s + at, end - at, 1, NULL);
+		take_element(answer, element);
+		at = end;
+	}
+}
+
+/*
+ * Members of the object that begins there, one by one, each as far as it can be read: what is cut off, stands
+ * there twice or is not UTF-8 spoils no other.  Returns the place behind it, len where it does not end, BROKEN
+ * where it is none.  answer NULL: only looks.
+ */
+static size_t
+read_loosely(struct exchange_answer *answer, const char *s, size_t at, size_t len)
+{
+	for (at++;;) {
+		AUTO_JSON struct json *value = NULL;
+		char key[32] = "";
+		size_t begin, end;
+
+		begin = skip(s, at, len, SPACE ",");
+		if (begin >= len)
+			return len;
+		if (s[begin] == '}')
+			return begin + 1;
+		if (s[begin] != '"')
+			return BROKEN;
+		if ((end = string_end(s, begin, len)) == BROKEN)
+			return len;
+		if (end - begin - 2 < sizeof key)
+			memcpy(key, s + begin + 1, end - begin - 2);
+		begin = skip(s, end, len, SPACE);
+		if (begin >= len)
+			return len;
+		if (s[begin] != ':')
+			return BROKEN;
+		begin = skip(s, begin + 1, len, SPACE);
+		end = value_end(s, begin, len);
+		if (answer != NULL && is_list(key) && begin < len && s[begin] == '[')
+			take_loose_list(answer, s, begin + 1, len);
+		else if (answer != NULL && end != BROKEN &&
+		    (value = json_parse(s + begin, end - begin, 1, NULL)) != NULL)
+			take_member(answer, key, value);
+		if (end == BROKEN)
+			return len;
+		at = end;
+	}
+}
+
+/* An object that the text begins with or ends with: warnings may stand before it, a time behind it.  In the midst of
+ * a page it is something else. */
+static void
+search(struct exchange_answer *answer, const char *s, size_t len)
+{
+	size_t first = skip(s, 0, len, SPACE), tries = 0;
+
+	for (size_t at = first; at < len && tries < TRIES; at++) {
+		size_t next = skip(s, at + 1, len, SPACE), end;
+
+		if (s[at] != '{' || next >= len || s[next] != '"')
+			continue;
+		tries++;
+		end = read_loosely(NULL, s, at, len);
+		if (end != BROKEN && (at == first || skip(s, end, len, SPACE) == len)) {
+			read_loosely(answer, s, at, len);
+			return;
+		}
+		if (end != BROKEN)
+			at = end - 1;
+	}
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------------- */
+
+/* Without a byte order mark, and in UTF-8: UTF-16 is known by its mark, or by the zero beside the brace. */
+static struct view
+decode(const char *text, size_t len, struct buf *room)
+{
+	const unsigned char *u = (const unsigned char *)text;
+	AUTO_FREE char *copy = NULL;
+	const char *charset = NULL;
+
+	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+		return (struct view){ text + 3, len - 3 };
+	if (len >= 2 && u[0] == 0xff && u[1] == 0xfe)
+		charset = "UTF-16LE";
+	else if (len >= 2 && u[0] == 0xfe && u[1] == 0xff)
+		charset = "UTF-16BE";
+	if (charset != NULL) {
+		text += 2;
+		len -= 2;
+	} else if (len >= 2 && u[0] == '{' && u[1] == 0) {
+		charset = "UTF-16LE";
+	} else if (len >= 2 && u[0] == 0 && u[1] == '{') {
+		charset = "UTF-16BE";
+	}
+	if (charset == NULL || len == 0)
+		return (struct view){ text, len };
+	copy = xmalloc(len);
+	memcpy(copy, text, len);
+	if (mail_to_utf8(room, charset, copy, len) < 0)
+		return (struct view){ text, len };
+	return buf_view(room);
 }
 
 int
 exchange_answer_read(const char *text, size_t len, struct exchange_answer *ret, struct err *err)
 {
+	AUTO_BUF struct buf room = BUF_INIT(4 * len + 16);
 	struct exchange_answer answer = { 0 };
+	struct view body = decode(text, len, &room);
+	AUTO_JSON struct json *root = json_parse(body.s, body.len, 1, NULL);
+	struct json_iter it = JSON_ITER_INIT;
+	const struct json *value;
+	const char *key;
 
-	answer.json = json_parse(text, len, 1, err);
-	if (answer.json == NULL) {
-		err->code = EX_PROTOCOL;
-		return err_prefix(err, "its answer is no JSON");
-	}
-	if (json_kind(answer.json) != JSON_OBJECT)
-		err_set(err, EX_PROTOCOL, "its answer: expected an object, found %s",
-		    json_kind_name(json_kind(answer.json)));
-	else if (check_status(answer.json, err) == 0 && read_lists(&answer, err) == 0) {
-		read_wishes(&answer);
+	while (json_kind(root) == JSON_OBJECT && json_next(root, &it, &key, &value))
+		take_member(&answer, key, value);
+	if (root == NULL)
+		search(&answer, body.s, body.len);
+	answer.plain = json_kind(root) != JSON_OBJECT;
+	if (answer.n > 0)
+		qsort(answer.ids, answer.n, sizeof *answer.ids, compare);
+	if (answer.refusal[0] == '\0') {
 		*ret = answer;
 		return 0;
 	}
+	err_set(err, EX_PROTOCOL, "it answered %s%s%s", answer.refusal,
+	    answer.words[0] != '\0' ? ": " : "", answer.words);
 	exchange_answer_release(&answer);
 	return -1;
 }
@@ -179,6 +385,5 @@ exchange_answer_release(struct exchange_answer *answer)
 	for (size_t i = 0; i < answer->n; i++)
 		free(answer->ids[i]);
 	free(answer->ids);
-	json_free(answer->json);
 	*answer = (struct exchange_answer){ 0 };
 }

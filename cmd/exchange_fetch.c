@@ -46,6 +46,8 @@ call(struct exchange *x, const char *source, struct http_answer *answer, uint64_
 		.connect_usec = s->fetch.timeout < CONNECT_MAX ? s->fetch.timeout : CONNECT_MAX,
 		.total_usec = s->fetch.timeout,
 		.max_body = (uint64_t)s->fetch.max_size,
+		.redirects = EXCHANGE_REDIRECTS,
+		.redirects_home = true,
 		.sink = taking_bytes };
 	struct err take_err = ERR_INIT;
 	int result;

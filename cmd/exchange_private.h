@@ -32,6 +32,9 @@
 /* A request with reports is not filled further from so many bytes on. */
 #define EXCHANGE_BODY_FULL ((size_t)512 * 1024)
 
+/* How often a call is sent on to another path of the same host. */
+#define EXCHANGE_REDIRECTS 5
+
 /* ---- who we are -------------------------------------------------------------------------------- */
 
 #define EXCHANGE_TEXT_MAX ((size_t)64 * 1024)
@@ -74,17 +77,27 @@ void exchange_put_report(struct json_writer *w, const struct report *report);
 /* ---- the answer ---------------------------------------------------------------------------------- */
 
 struct exchange_answer {
-	struct json *json;
 	char **ids; /* that are not acknowledged, in order; NULL: none */
 	size_t n;
+	size_t strange;	    /* in its lists, what is no id */
+	bool plain;	    /* no JSON object: nothing, words, a page */
+	bool ok;	    /* it says so */
+	bool error;	    /* it has an error in words; they are in words */
 	bool more;	    /* the application has messages */
-	int64_t idle_until; /* no empty call before; 0: not said */
 	bool idle_cut;	    /* it said more than EXCHANGE_IDLE_MAX from now */
+	int64_t idle_until; /* no empty call before; 0: not said */
+	char refusal[40];   /* how it says that it failed; "": it does not */
+	char words[300];    /* why, for people; "": it does not say */
 };
 /* That counts for so long at the most: who asks for more means milliseconds perhaps. */
 #define EXCHANGE_IDLE_MAX (86400 * USEC)
 
-/* -1 with err (EX_PROTOCOL) where it acknowledges nothing: it is no JSON object, or says that it failed. */
+/*
+ * The body of a 2xx, which acknowledges whatever it does not name: in arrays of ids (strings, numbers, objects
+ * with an id) or objects with ids as keys, called rejected, error or not_found; numbers and words in their place
+ * reject nothing.  -1 with err (EX_PROTOCOL) where it says of itself that it failed ("ok": false, "status":
+ * "error"): it acknowledges nothing.  JSON that breaks off or is damaged counts as far as it goes.
+ */
 int
 exchange_answer_read(const char *text, size_t len, struct exchange_answer *ret, struct err *err);
 bool exchange_answer_rejects(const struct exchange_answer *answer, const char *id);

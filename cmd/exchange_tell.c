@@ -121,6 +121,20 @@ sign(struct exchange *x, struct batch *batch, const struct buf *body, struct sig
 	return 0;
 }
 
+static int
+fail_redirect(const struct http_answer *answer, struct err *err)
+{
+	int status = answer->status;
+
+	if (answer->location == NULL)
+		return err_set(err, EX_PROTOCOL, "it answered %d, a redirection to nowhere",
+		    status);
+	return err_set(err, EX_PROTOCOL, "it answered %d, a redirection to %s, not followed: %s",
+	    status, answer->location,
+	    status == 307 || status == 308 ? "that is another scheme, host or port" :
+					     "only 307 and 308 keep what is sent");
+}
+
 int
 exchange_check_status(const struct http_answer *answer, struct err *err)
 {
@@ -129,8 +143,7 @@ exchange_check_status(const struct http_answer *answer, struct err *err)
 	if (answer->status / 100 == 2)
 		return 0;
 	if (answer->status / 100 == 3)
-		return err_set(err, EX_PROTOCOL,
-		    "it answered %d, a redirection, which is not followed", answer->status);
+		return fail_redirect(answer, err);
 	log_escape(words, sizeof words, answer->body.s, answer->body.len);
 	return err_set(err, EX_PROTOCOL, "it answered %d%s%s", answer->status,
 	    words[0] != '\0' ? ": " : "", words);
@@ -151,6 +164,9 @@ post(struct exchange *x, struct batch *batch, struct exchange_answer *ret, int64
 		.url = s->sync.url,
 		.headers = signature.headers,
 		.content_type = "application/json",
+		.redirects = EXCHANGE_REDIRECTS,
+		.redirects_home = true,
+		.any_body = true,
 		.connect_usec = s->sync.timeout < CONNECT_MAX ? s->sync.timeout : CONNECT_MAX,
 		.total_usec = s->sync.timeout };
 
@@ -200,6 +216,12 @@ note_success(struct exchange *x, const struct exchange_answer *answer)
 {
 	if (x->state.failures > 0)
 		log_info("sync: it works again");
+	if (answer->plain)
+		log_debug("sync: its answer is no JSON object; all is acknowledged");
+	if (answer->error && !answer->ok)
+		log_warning("sync: it acknowledges, and says: %s", answer->words);
+	if (answer->strange > 0)
+		log_warning("sync: the application rejects %zu that are no ids", answer->strange);
 	if (answer->idle_cut)
 		log_warning(
 		    "sync: next_sync_after lies more than a day ahead: expected Unix seconds; "

@@ -61,6 +61,12 @@ struct http_call {
 	/* How many redirects are followed, for GET only; 0: a 3xx is the answer.  User, password, bearer,
 	 * aws and headers (but Accept and such) never go to another host, port or scheme. */
 	unsigned redirects;
+	/* Redirects are followed with any method, which is kept as are body and headers, but only 307 and 308 to
+	 * the same scheme, host and port (RFC 9110 sections 15.4.8 and 15.4.9); any other is the answer. */
+	bool redirects_home;
+	/* A 2xx is an answer although its body breaks off, is too large or cannot be decoded: what came of it is
+	 * kept.  One that is not there in time is none, as ever. */
+	bool any_body;
 	/* Takes the body of a 2xx piece by piece; -1 with errno ends the call.  NULL: it is kept in
 	 * the answer, as is that of any other status: of that the first 64 KiB, the rest is not read. */
 	int (*sink)(const void *bytes, size_t n, void *arg);
@@ -75,9 +81,13 @@ struct http_answer {
 	char
 	    *filename; /* of Content-Disposition (RFC 6266): UTF-8, as it came, not to be trusted */
 	char *url;     /* where it came from in the end; never NULL after success */
+	char *
+	    location; /* where a redirect that was not followed leads, whole, for people; or NULL */
 	int64_t retry_after; /* microseconds from now; 0: not said */
 	bool no_store;	     /* Cache-Control says so (RFC 9111 section 5.2.2.5) */
 	uint64_t size;	     /* bytes of the body */
+	bool
+	    reached; /* after a failure too: there was a connection, so the request may have arrived */
 };
 
 #define HTTP_ANSWER_INIT                                                                           \

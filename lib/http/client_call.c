@@ -75,12 +75,24 @@ fail_end(const struct http_hop *hop, enum http_end end, int64_t total, struct er
 	}
 }
 
+/* Nothing is wrong with an answer but its body, for a call that can do without. */
+static bool
+is_answered(const struct http_hop *hop, enum http_end end)
+{
+	if (!hop->call->any_body || hop->status / 100 != 2 || hop->stopped || hop->flooded ||
+	    hop->failed_sink != 0)
+		return false;
+	return hop->oversized || end == HTTP_END_CUT || end == HTTP_END_NOT_HTTP;
+}
+
 /* 0 where there is an answer. */
 static int
 judge(const struct http_hop *hop, enum http_end end, int64_t total, struct err *err)
 {
 	char size[24];
 
+	if (is_answered(hop, end))
+		return 0;
 	if (hop->stopped)
 		return err_set(err, EX_SOFTWARE, "stopped");
 	if (hop->failed_sink != 0) {
@@ -125,6 +137,38 @@ copy_field(const struct http_hop *hop, const char *name)
 	return value != NULL ? xstrdup(value) : NULL;
 }
 
+/* Where place leads from url; in ret, to be released.  -1: nowhere. */
+static int
+look_ahead(const struct http_url *url, const char *place, struct http_target *ret)
+{
+	struct http_url *next AUTO(http_url_free) = http_url_new();
+	AUTO_FREE char *text = http_url_text(url);
+
+	return next == NULL || text == NULL || http_url_go(next, text, true) < 0 ||
+		http_url_go(next, place, false) < 0 || http_url_target(next, ret) < 0 ?
+	    -1 :
+	    0;
+}
+
+/* Where a redirect leads that is not followed: its URL without user, password and query. */
+static char *
+shown_location(const struct http_hop *hop, const struct http_url *url)
+{
+	struct http_target next AUTO(http_target_release) = { .scheme = NULL };
+	AUTO_BUF struct buf text = BUF_INIT(TEXT_MAX);
+	AUTO_FREE char *place = copy_field(hop, "Location");
+	char shown[300];
+
+	if (hop->status / 100 != 3 || place == NULL)
+		return NULL;
+	if (look_ahead(url, place, &next) == 0)
+		http_target_text(&next, &text);
+	else
+		http_hide(place, &text);
+	log_escape(shown, sizeof shown, text.s, text.len);
+	return xstrdup(shown);
+}
+
 static void
 take_answer(struct http_hop *hop, const struct http_url *url)
 {
@@ -137,6 +181,7 @@ take_answer(struct http_hop *hop, const struct http_url *url)
 	answer->etag = copy_field(hop, "ETag");
 	answer->filename = disposition != NULL ? http_disposition_name(disposition) : NULL;
 	answer->url = http_url_text(url);
+	answer->location = shown_location(hop, url);
 	control = http_hop_field(hop, "Cache-Control");
 	answer->no_store = control != NULL && strcasestr(control, "no-store") != NULL;
 	answer->retry_after = hop->retry_after * USEC;
@@ -144,16 +189,36 @@ take_answer(struct http_hop *hop, const struct http_url *url)
 		answer->size = answer->body.len;
 }
 
+/* True where the call goes on there. */
+static bool
+may_follow(const struct http_hop *hop, const struct http_url *url, const char *place)
+{
+	struct http_target next AUTO(http_target_release) = { .scheme = NULL };
+
+	if (hop->call->redirects == 0)
+		return false;
+	if (!hop->call->redirects_home)
+		return strcmp(hop->call->method, "GET") == 0;
+	return (hop->status == 307 || hop->status == 308) && look_ahead(url, place, &next) == 0 &&
+	    http_target_same(&hop->target, &next);
+}
+
 /* Where the answer sends us on to; NULL where it does not. */
 static char *
-sent_on(const struct http_hop *hop)
+sent_on(const struct http_hop *hop, const struct http_url *url)
 {
 	int status = hop->status;
+	AUTO_FREE char *place = NULL;
+	char *ret;
 
-	if (hop->call->redirects == 0 || strcmp(hop->call->method, "GET") != 0 ||
-	    (status != 301 && status != 302 && status != 303 && status != 307 && status != 308))
+	if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308)
 		return NULL;
-	return copy_field(hop, "Location");
+	place = copy_field(hop, "Location");
+	if (place == NULL || !may_follow(hop, url, place))
+		return NULL;
+	ret = place;
+	place = NULL;
+	return ret;
 }
 
 /* Follows to place: no further than the call allows, nowhere but to http and https, and not from
@@ -199,6 +264,7 @@ run_call(struct http_hop *hop, struct http_url *url, struct err *err)
 {
 	struct http_target home AUTO(http_target_release) = { .scheme = NULL };
 	int64_t started = clock_monotonic();
+	int rc;
 
 	http_url_target(url, &home);
 	for (unsigned followed = 0;;) {
@@ -208,9 +274,11 @@ run_call(struct http_hop *hop, struct http_url *url, struct err *err)
 		http_url_take_login(url, &user, &password);
 		http_url_target(url, &hop->target);
 		hop->target.home = http_target_same(&hop->target, &home);
-		if (run_hop(hop, url, started, err) < 0)
+		rc = run_hop(hop, url, started, err);
+		hop->answer->reached |= hop->connected;
+		if (rc < 0)
 			return -1;
-		if ((place = sent_on(hop)) == NULL)
+		if ((place = sent_on(hop, url)) == NULL)
 			break;
 		if (follow(hop, url, place, ++followed, err) < 0)
 			return -1;
@@ -230,6 +298,7 @@ http_call(struct http_client *client, const struct http_call *call, struct http_
 	struct http_call whole = *call;
 	struct http_hop hop = { .client = client, .call = &whole, .answer = ret };
 	AUTO_BUF struct buf shown = BUF_INIT(TEXT_MAX);
+	bool reached;
 	int rc;
 
 	http_answer_release(ret);
@@ -251,7 +320,9 @@ http_call(struct http_client *client, const struct http_call *call, struct http_
 								    HTTP_REFUSAL_MAX);
 	rc = run_call(&hop, url, err);
 	http_target_release(&hop.target);
+	reached = ret->reached;
 	if (rc < 0)
 		http_answer_release(ret);
+	ret->reached = reached;
 	return rc;
 }

@@ -18,6 +18,7 @@ http_answer_release(struct http_answer *answer)
 	free(answer->etag);
 	free(answer->filename);
 	free(answer->url);
+	free(answer->location);
 	*answer = (struct http_answer)HTTP_ANSWER_INIT;
 }
 

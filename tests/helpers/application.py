@@ -12,13 +12,15 @@ goes on for ever:
 	deny STATUS TEXT	the same, but it has not taken what it was told
 	reject KEY ID...	200, these ids in a list called KEY (of those that were posted, and others)
 	redirect STATUS URL	to elsewhere
+	follow STATUS URL	the same for /sync; for any other path, ok
+	reject-truncated ID...	200, a list of these ids that breaks off
 	hang			takes the request and says nothing, until it is killed or the client goes
 	drip			a byte of the answer a second
 	truncated		less than Content-Length says
 	oversized		2 MiB
 	endless			a body without end
 	close			hangs up instead of answering
-	random			one of ok, 500, no JSON, close, truncated, a rejection of some, by chance
+	random			one of ok, 500, not ok, close, truncated, a rejection of some, by chance
 	file PATH		200, what is in the file (for messages)
 
 What it sees is in DIR: "accepts" a line a connection, "requests" a JSON object a request with its headers,
@@ -91,12 +93,14 @@ class Handler(BaseHTTPRequestHandler):
         if verb == "random":
             some = [r["id"] for r in reports if random.random() < 0.2]
             word = random.choice(
-                ["ok", "ok", "deny 500 no", "deny 200 no", "close", "truncated"]
+                ["ok", "ok", "deny 500 no", 'deny 200 {"ok":false}', "close", "truncated"]
                 + (["reject rejected " + " ".join(some)] if some else [])
             )
             verb, _, rest = word.partition(" ")
-        good = verb in ("ok", "heard", "reject", "answer")
-        rejected = rest.split()[1:] if verb == "reject" else []
+        if verb == "follow":
+            verb = "redirect" if self.path == "/sync" else "ok"
+        good = verb in ("ok", "heard", "reject", "reject-truncated", "answer", "truncated", "oversized", "endless")
+        rejected = rest.split()[verb == "reject" :] if verb.startswith("reject") else []
         if good:
             self.hear(reports, rejected)
         else:
@@ -110,6 +114,9 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(int(status), text)
         elif verb == "reject":
             self.answer(200, json.dumps({"ok": True, rest.split()[0]: rejected}))
+        elif verb == "reject-truncated":
+            self.answer(200, json.dumps({"ok": True, "rejected": rejected})[:-2] + ', "', length=1000)
+            self.close_connection = True
         elif verb == "redirect":
             status, _, url = rest.partition(" ")
             self.answer(int(status), "", headers=[("Location", url)])

@@ -79,36 +79,75 @@ TEST(answers)
 		{ "{\"ok\":true,\"queued\":1}", "", true },
 		{ "{\"queued\":2.0}", "", true },
 		{ "{\"queued\":\"many\"}", "", false },
+		{ "{\"queued\":\"2\"}", "", true },
+		{ "{\"queued\":\"0\"}", "", false },
+		{ "{\"queued\":\"-2\"}", "", false },
+		{ "{\"queued\":true}", "", true },
 		{ "{\"queued\":-1}", "", false },
 		{ "{\"more_messages\":true}", "", true },
+		{ "{\"more_messages\":\"true\"}", "", true },
+		{ "{\"more_messages\":1}", "", true },
 		{ "{\"more_messages\":false}", "", false },
 		{ "{\"rejected\":[]}", "", false },
 		{ "{\"rejected\":[\"b\",\"a\"],\"error\":[\"c\"],\"not_found\":[\"d\"]}", "a b c d",
 		    false },
-		{ "{\"rejected\":[7,{\"id\":\"x\",\"reason\":\"y\"},{\"id\":8},null,true,[\"z\"]]}",
-		    "7 8 x", false },
+		{ "{\"rejected\":[7,{\"id\":\"x\",\"reason\":\"y\"},{\"id\":8},null,true,[\"z\"],9."
+		  "0,1.5]}",
+		    "7 8 9 x", false },
+		{ "{\"rejected\":{\"x\":\"why\",\"y\":null,\"z\":false,\"w\":\"\"}}", "w x",
+		    false },
+		/* Counts, words, nothing: they reject nothing. */
+		{ "{\"sent\":1,\"error\":1,\"deferred\":0}", "", false },
+		{ "{\"sent\":\"1\",\"error\":\"1\"}", "", false },
+		{ "{\"ok\":true,\"rejected\":2,\"not_found\":1.0}", "", false },
 		{ "{\"ok\":true,\"error\":\"a word\"}", "", false },
 		{ "{\"error\":null,\"rejected\":0,\"not_found\":\"\"}", "", false },
 		{ "{\"error\":false}", "", false },
-		{ "{\"error\":\"a word\"}", NULL, false },
-		{ "{\"error\":{\"code\":5}}", NULL, false },
-		{ "{\"ok\":true,\"rejected\":2}", NULL, false },
-		{ "{\"ok\":true,\"not_found\":\"a\"}", NULL, false },
+		{ "{\"error\":\"a word\"}", "", false },
+		{ "{\"ok\":true,\"not_found\":\"a\"}", "", false },
+		/* It says of itself that it failed. */
 		{ "{\"ok\":false}", NULL, false },
 		{ "{\"ok\":0}", NULL, false },
-		{ "{\"ok\":\"true\"}", NULL, false },
+		{ "{\"ok\":\"false\"}", NULL, false },
+		{ "{\"ok\":\"0\"}", NULL, false },
+		{ "{\"ok\":\"true\"}", "", false },
+		{ "{\"ok\":1}", "", false },
+		{ "{\"ok\":\"\"}", "", false },
+		{ "{\"ok\":[]}", "", false },
 		{ "{\"ok\":false,\"rejected\":[\"a\"]}", NULL, false },
 		{ "{\"status\":\"error\"}", NULL, false },
 		{ "{\"status\":\"FAILED\"}", NULL, false },
-		{ "[]", NULL, false },
-		{ "true", NULL, false },
-		{ "\"ok\"", NULL, false },
-		{ "null", NULL, false },
-		{ "", NULL, false },
-		{ "ok", NULL, false },
-		{ "{\"ok\":true", NULL, false },
-		{ "{\"ok\":true} trailing", NULL, false },
-		{ "{\"ok\":true,\"ok\":true}", NULL, false },
+		/* No object. */
+		{ "[]", "", false },
+		{ "[\"a\"]", "", false },
+		{ "true", "", false },
+		{ "\"ok\"", "", false },
+		{ "null", "", false },
+		{ "", "", false },
+		{ "ok", "", false },
+		{ "<html>{\"ok\":false}</html>", "", false },
+		{ "<style>a {color:red}</style>", "", false },
+		/* An object that is not quite JSON counts as far as it goes. */
+		{ "{\"ok\":true", "", false },
+		{ "{\"ok\":tru", "", false },
+		{ "{\"ok\":false", "", false },
+		{ "{\"ok\":false,", NULL, false },
+		{ "{\"ok\":true} trailing", "", false },
+		{ "{\"ok\":true,\"ok\":true}", "", false },
+		{ "{\"ok\":false,\"ok\":false}", NULL, false },
+		{ "{\"queued\":3,\"rejected\":[\"a\",{\"id\":\"b\"},\"c", "a b", true },
+		{ "{\"rejected\":[\"a]\\\"\", \"b\"],\"note\":\"\xe9\"}", "a]\" b", false },
+		{ "<b>Warning</b>: {x} in \"y\"\n{\"ok\":false}\n", NULL, false },
+		{ "Notice: {\"a\":1}\n{\"rejected\":[\"a\"]}", "a", false },
+		{ "{\"rejected\":[\"a\"]}<!-- 3 ms -->", "a", false },
+		{ "{", "", false },
+		{ "{\"", "", false },
+		{ "{\"rejected\":", "", false },
+		{ "{\"rejected\":[", "", false },
+		{ "{\"rejected\":]}", "", false },
+		{ "{\"a\" \"b\"}", "", false },
+		{ "\xef\xbb\xbf{\"rejected\":[\"a\"]}", "a", false },
+		{ "\xef\xbb\xbf", "", false },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -134,6 +173,45 @@ TEST(answers)
 	}
 }
 
+TEST(answers_in_utf16)
+{
+	static const char text[] = "{\"rejected\":[\"a\"]}";
+
+	for (int form = 0; form < 4; form++) {
+		AUTO(exchange_answer_release) struct exchange_answer answer = { 0 };
+		AUTO_BUF struct buf wide = BUF_INIT(1000);
+		struct err err = ERR_INIT;
+		bool big = form % 2 == 1;
+
+		if (form < 2)
+			buf_add(&wide, big ? "\xfe\xff" : "\xff\xfe", 2);
+		for (const char *c = text; *c != '\0'; c++) {
+			buf_addc(&wide, big ? '\0' : *c);
+			buf_addc(&wide, big ? *c : '\0');
+		}
+		CHECK_INT(exchange_answer_read(wide.s, wide.len, &answer, &err), 0);
+		CHECK(exchange_answer_rejects(&answer, "a"));
+	}
+}
+
+/* What is deep and endless costs no time that anybody notices. */
+TEST(an_answer_made_to_be_slow)
+{
+	static const char *const pieces[] = { "{\"a\":[", "x{\"a\":{\"a\"", "{\"rejected\":[[",
+		"{\"" };
+
+	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+		AUTO(exchange_answer_release) struct exchange_answer answer = { 0 };
+		AUTO_BUF struct buf text = BUF_INIT(1 << 20);
+		struct err err = ERR_INIT;
+
+		buf_adds(&text, "x");
+		while (buf_adds(&text, pieces[i]) == 0)
+			;
+		CHECK_INT(exchange_answer_read(text.s, text.len, &answer, &err), 0);
+	}
+}
+
 TEST(when_the_application_wants_peace)
 {
 	static const struct {
@@ -142,6 +220,16 @@ TEST(when_the_application_wants_peace)
 	} rows[] = {
 		{ "{\"next_sync_after\":1795255200}", 1795255200 * USEC },
 		{ "{\"next_sync_after\":1795255200.5}", 1795255200 * USEC + USEC / 2 },
+		{ "{\"next_sync_after\":\"1795255200\"}", 1795255200 * USEC },
+		{ "{\"next_sync_after\":\"1795255200.5\"}", 1795255200 * USEC + USEC / 2 },
+		{ "{\"next_sync_after\":\"2026-11-21T10:00:00Z\"}", 1795255200 * USEC },
+		{ "{\"next_sync_after\":\"2026-11-21T11:00:00.5+01:00\"}",
+		    1795255200 * USEC + USEC / 2 },
+		{ "{\"next_sync_after\":\"2026-11-21T10:00:00\"}", 1795255200 * USEC },
+		{ "{\"next_sync_after\":\"2999-11-21T10:00:00Z\"}", -1 },
+		{ "{\"next_sync_after\":\"\"}", 0 },
+		{ "{\"next_sync_after\":\"+5m\"}", 0 },
+		{ "{\"next_sync_after\":false}", 0 },
 		{ "{\"next_sync_after\":0}", 0 },
 		{ "{\"next_sync_after\":-5}", 0 },
 		{ "{\"next_sync_after\":null}", 0 },

@@ -506,6 +506,99 @@ TEST(credentials_stay_at_home)
 	server_stop(&there);
 }
 
+/* With any method, which is kept; nowhere else. */
+TEST(redirects_at_home)
+{
+	static const char *const headers[] = { "X-Secret: yes", NULL };
+	struct question q = { .err = ERR_INIT,
+		.call = { .method = "POST",
+		    .user = "me",
+		    .password = "secret",
+		    .headers = headers,
+		    .content_type = "text/plain",
+		    .body = VIEW("what is sent"),
+		    .redirects = 2,
+		    .redirects_home = true } };
+	static const int codes[] = { 301, 302, 303, 307, 308 };
+	struct server here, there;
+	char path[300];
+
+	server_start(&here, NULL, "127.0.0.1");
+	server_start(&there, NULL, "127.0.0.1");
+	q.call.url = url_of(&here, "/to/307?url=/to/308?url=../echo");
+	ask(&q);
+	EXPECT_STATUS(&q, 200);
+	CHECK(has_line(&q.answer, "POST /echo HTTP/1.1"));
+	CHECK(has_line(&q.answer, "Content-Type: text/plain"));
+	CHECK(strstr(q.answer.body.s, "Authorization: Basic") != NULL);
+	CHECK(has_line(&q.answer, "X-Secret: yes"));
+	CHECK(strstr(q.answer.body.s, "\n\nwhat is sent") != NULL);
+	CHECK(q.answer.location == NULL);
+	CHECK(q.answer.reached);
+	http_answer_release(&q.answer);
+	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+		snprintf(path, sizeof path, "/to/%d?url=http://me:pw@127.0.0.1:%u/echo?key=1",
+		    codes[i], there.port);
+		q.call.url = url_of(&here, path);
+		ask(&q);
+		EXPECT_STATUS(&q, codes[i]);
+		CHECK_STR(q.answer.location, url_of(&there, "/echo"));
+		http_answer_release(&q.answer);
+		snprintf(path, sizeof path, "/to/%d?url=/echo", codes[i]);
+		q.call.url = url_of(&here, path);
+		ask(&q);
+		EXPECT_STATUS(&q, codes[i] < 307 ? codes[i] : 200);
+		http_answer_release(&q.answer);
+	}
+	q.call.url = url_of(&here, "/to/307?url=file:///etc/passwd");
+	ask(&q);
+	EXPECT_STATUS(&q, 307);
+	http_answer_release(&q.answer);
+	q.call.url = url_of(&here, "/to/308?url=/to/308?url=/to/308?url=/echo");
+	ask(&q);
+	EXPECT_ERR(&q, EX_PROTOCOL, "redirected more than 2 times");
+	server_stop(&here);
+	server_stop(&there);
+}
+
+TEST(an_answer_without_its_body)
+{
+	struct question q = { .err = ERR_INIT, .call = { .max_body = 1000, .any_body = true } };
+	static const char *const paths[] = { "/claims/100/10", "/claims/0/10?chunked", "/file/5000",
+		"/file/5000?chunked", "/gzip/5000" };
+	struct server s;
+
+	server_start(&s, NULL, "127.0.0.1");
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+		q.call.url = url_of(&s, paths[i]);
+		q.call.any_body = true;
+		ask(&q);
+		EXPECT_STATUS(&q, 200);
+		CHECK(q.answer.body.len <= 1000);
+		http_answer_release(&q.answer);
+		q.call.any_body = false;
+		ask(&q);
+		CHECK_INT(q.rc, -1);
+		q.err = (struct err)ERR_INIT;
+	}
+	q.call.any_body = true;
+	q.call.max_body = 20000;
+	q.call.total_usec = USEC;
+	q.call.url = url_of(&s, "/drip");
+	ask(&q);
+	EXPECT_ERR(&q, EX_TEMPFAIL, "timed out after");
+	CHECK(q.answer.reached);
+	q.call.url = url_of(&s, "/empty");
+	ask(&q);
+	CHECK_INT(q.rc, -1);
+	CHECK(q.answer.reached);
+	q.call.url = "http://127.0.0.1:1/";
+	ask(&q);
+	CHECK_INT(q.rc, -1);
+	CHECK(!q.answer.reached);
+	server_stop(&s);
+}
+
 /* ---- TLS ----------------------------------------------------------------------------------- */
 
 TEST(certificates)
