@@ -326,6 +326,7 @@ const struct opt_program add_sendmail_program = {
 	.options = sendmail_table,
 	.n_options = sizeof sendmail_table / sizeof sendmail_table[0],
 	.notes = "Further flags of sendmail are accepted and ignored; see mailq-add(1).",
+	.first_ends = true,
 };
 
 int

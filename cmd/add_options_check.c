@@ -105,13 +105,63 @@ check_bounce(const struct add_options *o, const struct opt_rest *rest)
 	return 0;
 }
 
+static bool
+is_dashed(const char *text)
+{
+	return text[strspn(text, " \t")] == '-';
+}
+
+/* For the argument of an option.  "-- Team -- <a@b>" says clearly enough what is the address. */
+static int
+refuse_dashed(const struct opt_program *program, const char *option, const struct opt_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (is_dashed(list->v[i]) && strchr(list->v[i], '<') == NULL)
+			return program_misuse(program,
+			    "%s: \"%.100s\" begins with \"-\": an option, and no address", option,
+			    list->v[i]);
+	return 0;
+}
+
+/*
+ * What begins with "-" is an option in the wrong place: a script's empty variable made -f take the next
+ * option, or options stand behind the first recipient.  To take it for an address loses mail, and to
+ * obey it lets a stranger who chose a recipient choose options.
+ */
+static int
+check_dashes(const struct add_options *o, const struct opt_rest *rest,
+    const struct opt_program *program)
+{
+	const struct opt_list sender = { (const char **)&o->sender, o->sender != NULL };
+	const struct opt_list from = { (const char **)&o->from, o->from != NULL };
+	int code = refuse_dashed(program, "-f", &sender);
+
+	if (code == 0)
+		code = refuse_dashed(program, "--from", &from);
+	if (code == 0)
+		code = refuse_dashed(program, "--to", &o->to);
+	if (code == 0)
+		code = refuse_dashed(program, "--cc", &o->cc);
+	if (code == 0)
+		code = refuse_dashed(program, "--bcc", &o->bcc);
+	for (int i = 0; code == 0 && !o->json && i < rest->argc - rest->literal; i++)
+		if (is_dashed(rest->argv[i]))
+			code = program_misuse(program,
+			    "\"%.100s\" %s: options go before the recipients, and an address that "
+			    "begins with \"-\" behind \"--\"",
+			    rest->argv[i], i > 0 ? "stands behind a recipient" : "is no recipient");
+	return code;
+}
+
 int
 add_options_check(const struct add_options *o, const struct opt_rest *rest, enum add_form *ret_form)
 {
 	enum add_form form = (enum add_form)o->mode;
 	const struct opt_program *program = o->as_sendmail ? &add_sendmail_program : &add_program;
-	int code = 0;
+	int code = check_dashes(o, rest, program);
 
+	if (code != 0)
+		return code;
 	if (form == ADD_RAW && o->bounce)
 		form = ADD_BOUNCE;
 	else if (form == ADD_RAW && o->json)

@@ -102,7 +102,10 @@ find_recipients(const struct settings *settings, const struct mail_raw *raw, boo
 
 	for (int i = 0; i < rest->argc; i++)
 		if (mail_addresses_parse(&given, rest->argv[i], strlen(rest->argv[i]),
-			add_domain(settings), MAIL_ADDRESS_NO_NAME, err) < 0)
+			add_domain(settings),
+			i < rest->argc - rest->literal ? MAIL_ADDRESS_NO_NAME :
+							 MAIL_ADDRESS_NO_NAME | MAIL_ADDRESS_DASH,
+			err) < 0)
 			return err_prefix(err, "recipient \"%.100s\"", rest->argv[i]);
 	if (from_header && mail_raw_recipients(raw, &header, err) < 0)
 		return -1;

@@ -124,9 +124,6 @@ main(int argc, char **argv)
 
 	options.as_sendmail = strcmp(name, "sendmail") == 0;
 	program = options.as_sendmail ? &add_sendmail_program : &add_program;
-	/* Behind sendmail's first recipient nothing is an option: what stands there may be a stranger's. */
-	if (options.as_sendmail)
-		setenv("POSIXLY_CORRECT", "1", 1);
 	code = program_start(program, argc, argv, &options, &rest);
 	if (code < 0)
 		code = program_finish(run(&options, &rest));

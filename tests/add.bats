@@ -385,15 +385,79 @@ small() {
 @test "sendmail: behind the first recipient nothing is an option" {
 	ln -s "$(command -v mailq-add)" sendmail
 	printf 'To: other@example.net\n\nB\n' >mail
-	run --separate-stderr ./sendmail -v -i b@example.org -fevil@example.net -t <mail
+	local behind before=$(queued)
+
+	# Neither obeyed nor mailed to: whoever called so hears of it.
+	for behind in '-fevil@example.net' '-f evil@example.net' '-t' '-s Subject' '-' '--help' '-Xtrace c@example.org' \
+		'c@example.org -t -- d@example.org' ' -t'; do
+		run --separate-stderr ./sendmail -v -i b@example.org $behind <mail
+		assert_status 64
+		assert_match "$stderr" '"-.*" stands behind a recipient: .* behind "--"'
+	done
+	run --separate-stderr ./sendmail -v -i - <mail
+	assert_status 64
+	run --separate-stderr ./sendmail -v -F -- b@example.org -t <mail
+	assert_status 64
+	run --separate-stderr mailq-add -i - <mail
+	assert_status 64
+	assert_equal "$(queued)" "$before"
+	[ ! -e trace ]
+}
+
+@test "sendmail: behind -- all are recipients" {
+	ln -s "$(command -v mailq-add)" sendmail
+	run --separate-stderr ./sendmail -v -i -- -fevil@example.net - -t <<<B
 	assert_status 0
 	one_id
 	assert_equal "$(field "$id" sender)" "$(id -un)@host.example"
-	assert_equal "$(recipients "$id")" "b@example.org -fevil@example.net -t@host.example"
-	run --separate-stderr ./sendmail -v -i -- -fevil@example.net <mail
+	assert_equal "$(recipients "$id")" "-fevil@example.net -@host.example -t@host.example"
+	run --separate-stderr ./sendmail -v -i b@example.org -- -c@example.net <<<B
 	assert_status 0
 	one_id
-	assert_equal "$(recipients "$id")" -fevil@example.net
+	assert_equal "$(recipients "$id")" "b@example.org -c@example.net"
+	run --separate-stderr mailq-add -i b@example.org -f me@example.org -- -c@example.net <<<B
+	assert_status 0
+	one_id
+	assert_equal "$(field "$id" sender)" me@example.org
+	assert_equal "$(recipients "$id")" "b@example.org -c@example.net"
+}
+
+@test "what begins with a dash is an option in the wrong place, and no address" {
+	ln -s "$(command -v mailq-add)" sendmail
+	# "sendmail -f $sender -i root", and there is none
+	run --separate-stderr ./sendmail -f -i root <<<B
+	assert_status 64
+	assert_equal "$stderr" \
+		'sendmail: -f: "-i" begins with "-": an option, and no address (Try '"'sendmail --help')"
+	run ./sendmail -r -fme@example.org root <<<B
+	assert_status 64
+	local option
+
+	for option in --to --cc --bcc --from; do
+		run --separate-stderr mailq-add --from a@b.example --to c@d.example --subject S --body B \
+			"$option" -fevil@example.net
+		assert_status 64
+		assert_match "$stderr" "^mailq-add: $option: \"-fevil@example.net\" begins with"
+	done
+	# In a header or in JSON it may be one, but no name of a user's that wants a domain.
+	run --separate-stderr ./sendmail -v -t <<<$'To: b@example.org, -f\n\nB'
+	assert_status 65
+	assert_match "$stderr" 'To: "-f": "-f" begins with "-" and has no domain'
+	run --separate-stderr mailq-add --json <<<'{"from":"a@b.example","to":["-t"],"subject":"S","body":"B"}'
+	assert_status 65
+	assert_match "$stderr" '"-t" begins with "-" and has no domain'
+	assert_equal "$(queued)" 0
+	run --separate-stderr ./sendmail -v -t <<<$'To: -b@example.org, "-c"@example.org\n\nB'
+	assert_status 0
+	one_id
+	assert_equal "$(recipients "$id")" "-b@example.org -c@example.org"
+	run --separate-stderr mailq-add --json \
+		<<<'{"from":"-a@b.example","to":["-b@example.org"],"subject":"S","body":"B"}'
+	assert_status 0
+	one_id
+	assert_equal "$(field "$id" sender)" -a@b.example
+	assert_equal "$(recipients "$id")" -b@example.org
+	mailq-add --from '-- Team -- <a@b.example>' --to c@d.example --subject S --body B
 }
 
 @test "sendmail: other flags of other sendmails" {

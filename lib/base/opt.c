@@ -121,8 +121,10 @@ tables_make(const struct opt_program *p, struct getopt_tables *t)
 {
 	size_t letters = 0, names = 0;
 
-	t->letters = xcalloc(3 * p->n_options + 2, 1);
+	t->letters = xcalloc(3 * p->n_options + 3, 1);
 	t->names = xcalloc(p->n_options + 3, sizeof *t->names);
+	if (p->first_ends)
+		t->letters[letters++] = '+';
 	t->letters[letters++] = ':'; /* a missing argument is told from an unknown option */
 	for (size_t i = 0; i < p->n_options; i++) {
 		const struct opt *o = &p->options[i];
@@ -195,6 +197,28 @@ fail_option(const struct opt_program *p, int value, const char *word, struct err
 	return fail_name(p, word, length, err);
 }
 
+/* How many words stand behind the "--" that comes next, if only operands come before it; else 0.  To be
+ * asked before getopt passes it: getopt moves words, and a "--" may be an option's argument too. */
+static int
+behind_dashes(int argc, char **argv, int at)
+{
+	while (at < argc && (argv[at][0] != '-' || argv[at][1] == '\0'))
+		at++;
+	return at < argc && strcmp(argv[at], "--") == 0 ? argc - at - 1 : 0;
+}
+
+/* Takes the "--" out that getopt left among the operands, as the first of them had ended the options. */
+static void
+drop_dashes(struct opt_rest *rest)
+{
+	int at = rest->argc - rest->literal - 1;
+
+	if (at < 0 || strcmp(rest->argv[at], "--") != 0)
+		return;
+	memmove(rest->argv + at, rest->argv + at + 1, (size_t)rest->literal * sizeof *rest->argv);
+	rest->argc--;
+}
+
 /* True if word is among the words of list, apart by spaces. */
 static bool
 word_in(const char *list, const char *word)
@@ -226,6 +250,8 @@ take_command(const struct opt_program *p, const bool *used, struct opt_rest *res
 		rest->command = p->commands[i].name;
 		rest->argv++;
 		rest->argc--;
+		if (rest->literal > rest->argc)
+			rest->literal = rest->argc;
 	}
 	for (i = 0; i < p->n_options; i++) {
 		const struct opt *o = &p->options[i];
@@ -257,6 +283,7 @@ opt_parse(const struct opt_program *p, int argc, char **argv, void *options,
 	for (;;) {
 		const struct opt *o;
 
+		rest.literal = behind_dashes(argc, argv, optind > 0 ? optind : 1);
 		value = getopt_long(argc, argv, t.letters, t.names, NULL);
 		if (value == -1)
 			break;
@@ -273,6 +300,7 @@ opt_parse(const struct opt_program *p, int argc, char **argv, void *options,
 	}
 	rest.argc = argc - optind;
 	rest.argv = argv + optind;
+	drop_dashes(&rest);
 	if (take_command(p, used, &rest, err) < 0)
 		return -1;
 	*ret_rest = rest;

@@ -11,7 +11,8 @@
  *		{ 'n', "limit", "N", "at most N", OPT_INT, L(limit), .min = 1, .max = INT64_MAX },
  *	};
  *
- * Options may stand before, between and behind operands; "--" ends them.
+ * Options may stand before, between and behind operands; "--" ends them.  Where first_ends is set, the
+ * first operand ends them too.
  */
 #ifndef BASE_OPT_H
 #define BASE_OPT_H
@@ -91,6 +92,7 @@ struct opt_program {
 	const struct opt_command *commands; /* NULL: the program has none */
 	size_t n_commands;
 	const char *notes; /* shown behind the options, or NULL */
+	bool first_ends; /* what follows the first operand is an operand, whatever it begins with */
 };
 
 /* What is left: operands, in order.  With commands in the table the first operand is the command
@@ -99,6 +101,7 @@ struct opt_rest {
 	const char *command;
 	int argc;
 	char **argv;
+	int literal; /* how many of them, at the end, the user put behind "--" */
 };
 
 enum opt_result { OPT_RUN, OPT_HELP, OPT_VERSION };

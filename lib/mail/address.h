@@ -54,13 +54,15 @@ struct mail_addresses {
 enum {
 	MAIL_ADDRESS_NULL_OK = 1, /* "" and "<>" are the null sender, not an error */
 	MAIL_ADDRESS_NO_NAME =
-	    2, /* names are neither kept nor checked (raw headers may be dirty) */
+	    2,		       /* names are neither kept nor checked (raw headers may be dirty) */
+	MAIL_ADDRESS_DASH = 4, /* default_domain completes what begins with "-", too */
 };
 
 /*
  * Parses exactly one address: "a@b", "Name <a@b>", "a@b (Name)", quoted strings, comments and
  * obsolete routes included.  An address without a domain ("root") gets default_domain, or is
- * refused where that is NULL.  0 and *ret_address filled (the caller releases it); or -1 with
+ * refused where that is NULL.  One that begins with "-" is refused too ("-f"): it is an option in the
+ * wrong place, as no user has such a name.  0 and *ret_address filled (the caller releases it); or -1 with
  * EX_DATAERR, the position and what was expected, *ret_address untouched.
  */
 int mail_address_parse(const char *text, size_t len, const char *default_domain, int flags,

@@ -295,6 +295,10 @@ take_spec(struct parser *p, struct mail_address *ret_address)
 	}
 	if (p->default_domain == NULL)
 		return fail_here(p, "'@' and a domain");
+	if (local.s[0] == '-' && (p->flags & MAIL_ADDRESS_DASH) == 0)
+		return err_set(p->err, EX_DATAERR,
+		    "\"%.80s\" begins with \"-\" and has no domain: an option, and no address",
+		    local.s);
 	return mail_spec_make(buf_view(&local), view_str(p->default_domain), ret_address, p->err);
 }
 

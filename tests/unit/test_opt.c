@@ -109,6 +109,60 @@ TEST(opt_fills_members)
 	CHECK_INT(o.list.n, 0);
 }
 
+static const struct opt_program operands_last = {
+	.name = "mailq-z",
+	.synopsis = "[OPTION...] FILE...",
+	.purpose = "Do it so.",
+	.options = table,
+	.n_options = sizeof table / sizeof *table,
+	.first_ends = true,
+};
+
+/* What is left, apart by spaces, and how much of it the user put behind "--". */
+static const struct {
+	const struct opt_program *program;
+	const char *line, *left;
+	int literal;
+} dashes[] = {
+	{ &plain, "a -f b", "a b", 0 },
+	{ &plain, "-f -- a", "a", 1 },
+	{ &plain, "a -f -- -b -- c", "a -b -- c", 3 },
+	{ &plain, "a -- -b", "a -b", 1 },
+	{ &plain, "-f --", "", 0 },
+	{ &plain, "-- --", "--", 1 },
+	{ &plain, "-l -- - a", "- a", 0 },
+	{ &plain, "-l -- -- -a", "-a", 1 },
+	{ &plain, "- -f", "-", 0 },
+	{ &operands_last, "-f a b", "a b", 0 },
+	{ &operands_last, "a -f b", "a -f b", 0 },
+	{ &operands_last, "-f -- -a b", "-a b", 2 },
+	{ &operands_last, "-f a b -- -c", "a b -c", 1 },
+	{ &operands_last, "-l -- a -f", "a -f", 0 },
+	{ &operands_last, "a -- b -- c", "a b -- c", 3 },
+	{ &operands_last, "a -f -- b", "a -f -- b", 0 },
+	{ &operands_last, "-l --", "", 0 },
+	{ &with_commands, "-- list", "", 0 },
+	{ &with_commands, "list -- -a", "-a", 1 },
+};
+
+TEST(opt_tells_what_stands_behind_dashes)
+{
+	AUTO_BUF struct buf left = BUF_INIT(200);
+	struct options o;
+	struct opt_rest rest;
+	struct err err;
+
+	for (size_t i = 0; i < sizeof dashes / sizeof *dashes; i++) {
+		CHECK_INT(parse(dashes[i].program, dashes[i].line, &o, &rest, &err), OPT_RUN);
+		opt_list_release(&o.list);
+		buf_clear(&left);
+		for (int at = 0; at < rest.argc; at++)
+			buf_addf(&left, "%s%s", at > 0 ? " " : "", rest.argv[at]);
+		CHECK_STR(left.s, dashes[i].left);
+		CHECK_ROW(dashes[i].line, rest.literal == dashes[i].literal);
+	}
+}
+
 TEST(opt_optional_argument_is_attached)
 {
 	struct options o;
