@@ -216,26 +216,28 @@ dispatch(struct spool *spool, const struct status_options *options, const struct
 }
 
 /*
- * Not "read only" at first: a spool that is not there yet is made, and the summary's cache is kept. But
- * what only looks needs neither, and does without where the spool cannot be written.
+ * Opens the spool at path, for writing first: then a missing spool is made, and the numbers of the glance
+ * are stored. If it cannot be written, a command that only looks opens it for reading. named: -s gave the
+ * path.
  */
 static int
-open_spool(struct spool *spool, const char *path, const struct settings *settings, bool looks,
-    struct err *err)
+open_spool(struct spool *spool, const char *path, bool named, const struct settings *settings,
+    bool looks, struct err *err)
 {
 	struct spool_options how = { .allow_network_fs = settings->queue.allow_network_fs };
 	bool is_new = faccessat(AT_FDCWD, path, F_OK, 0) < 0 && errno == ENOENT;
 
 	if (spool_open(spool, path, &how, err) == 0) {
-		/* Who looks into a spool by hand expects one mostly: perhaps the name is wrong. */
-		if (is_new && isatty(STDERR_FILENO) == 1)
-			log_warning("%s: there was no spool; an empty one is made", path);
+		/* An operator who names a spool, or looks at a terminal, expects one: perhaps the
+		 * name is wrong. */
+		if (is_new && (named || isatty(STDERR_FILENO) == 1))
+			log_warning("%s: there was no spool; made an empty one", path);
 		else if (is_new)
-			log_info("%s: an empty spool is made", path);
+			log_info("%s: made an empty spool", path);
 		return 0;
 	}
 	how.read_only = true;
-	/* The first failure is the one to tell. */
+	/* If both fail, the first error is printed. */
 	return looks ? spool_open(spool, path, &how, NULL) : -1;
 }
 
@@ -253,7 +255,7 @@ run(const struct status_options *options, const struct opt_rest *rest)
 		return code;
 	if (settings_load(&settings, options->common.config, &err) < 0 ||
 	    settings_spool(&settings, options->common.spool, &path, &err) < 0 ||
-	    open_spool(&spool, path, &settings, looks, &err) < 0)
+	    open_spool(&spool, path, options->common.spool != NULL, &settings, looks, &err) < 0)
 		return err_print(&err);
 	/* What does not fit together is no reason to look at nothing. */
 	if (accounts_load(&settings, &spool, &err) < 0)

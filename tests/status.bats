@@ -153,13 +153,19 @@ print(sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in sys.argv[1
 	assert_match "$output" $'org: short\r'
 }
 
-@test "a spool that was not there is told of on a terminal" {
-	run -0 script -qec 'mailq-status -s nowhere' /dev/null
-	assert_match "$output" 'mailq-status: .*nowhere: there was no spool; an empty one is made'
+@test "a spool that is made is named: always if -s named it, else on a terminal" {
+	run -0 --separate-stderr mailq-status -s nowhere
+	assert_equal "$stderr" "mailq-status: $PWD/nowhere: there was no spool; made an empty one"
 	[ -f nowhere/mailq-spool ]
-	run -0 --separate-stderr mailq-status -v -s another
-	assert_equal "$stderr" "mailq-status: $PWD/another: an empty spool is made"
-	run -0 --separate-stderr mailq-status -s another
+	run -0 --separate-stderr mailq-status -s nowhere
+	assert_equal "$stderr" ''
+	run -0 --separate-stderr mailq-status -q -s quiet
+	assert_equal "$stderr" ''
+	MAILQ_SPOOL=$PWD/terminal run -0 script -qec mailq-status /dev/null
+	assert_match "$output" 'mailq-status: .*terminal: there was no spool; made an empty one'
+	MAILQ_SPOOL=$PWD/another run -0 --separate-stderr mailq-status -v
+	assert_equal "$stderr" "mailq-status: $PWD/another: made an empty spool"
+	MAILQ_SPOOL=$PWD/silent run -0 --separate-stderr mailq-status
 	assert_equal "$stderr" ''
 }
 
