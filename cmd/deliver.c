@@ -121,6 +121,11 @@ recover(struct delivery *d, struct err *err)
 			    "back, %llu uncertain",
 		    result.runners, (unsigned long long)result.completed,
 		    (unsigned long long)result.put_back, (unsigned long long)result.uncertain);
+	if (result.damaged > 0)
+		log_warning("the journal of %u of them was damaged: messages that had been claimed "
+			    "and "
+			    "have no outcome on record are uncertain",
+		    result.damaged);
 }
 
 /* Hands what has been offered durably to its transports. */

@@ -10,6 +10,7 @@
 #include "spool/check_private.h"
 #include "spool/count.h"
 #include "spool/dirs.h"
+#include "spool/journal_audit.h"
 
 /* One of the directories in which messages stand. */
 struct spot {
@@ -269,6 +270,37 @@ check_state(struct checking *c, enum state state)
 	dirs_release(&lanes);
 }
 
+/* What a dead runner's journal says decides what becomes of the messages that it had claimed. */
+static void
+check_dead_journal(struct checking *c, int dir, const char *path, bool claimed)
+{
+	static const char then[] =
+	    "the next mailq-run takes the messages that were claimed, and have no "
+	    "outcome on record, for uncertain";
+	AUTO_FD int fd = openat(dir, "journal", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct journal_audit audit;
+	struct stat st;
+
+	if (fd < 0 && errno == ENOENT) {
+		/* Perhaps it was settled since we looked. */
+		if (claimed && faccessat(dir, ".", F_OK, 0) == 0 && fstat(dir, &st) == 0 &&
+		    st.st_nlink > 0)
+			check_tell(c, CHECK_FAULT, path, "is missing; %s", then);
+		return;
+	}
+	if (fd < 0 || fstat(fd, &st) < 0 || journal_audit(fd, NULL, NULL, &audit) < 0) {
+		check_tell(c, CHECK_FAULT, path, "cannot be read: %s", strerror(errno));
+		return;
+	}
+	check_owner(c, path, &st);
+	if (!claimed || (!audit.damaged && !audit.torn))
+		return;
+	if (audit.damaged || audit.same_boot)
+		check_tell(c, CHECK_FAULT, path, "is damaged: %s; %s", audit.what, then);
+	else
+		check_tell(c, CHECK_NOTE, path, "%s, as a power cut leaves it", audit.what);
+}
+
 static void
 check_runner(struct checking *c, int cur, const char *token)
 {
@@ -291,9 +323,12 @@ check_runner(struct checking *c, int cur, const char *token)
 		snprintf(spot.path, sizeof spot.path, "%s/%s", path, lanes.names[i]);
 		check_spot(&spot, dir, lanes.names[i]);
 	}
-	dirs_release(&lanes);
 	snprintf(path, sizeof path, "cur/%s/journal", token);
-	check_journal(c, dir, "journal", path);
+	if (alive)
+		check_journal(c, dir, "journal", path);
+	else
+		check_dead_journal(c, dir, path, lanes.count > 0);
+	dirs_release(&lanes);
 }
 
 void

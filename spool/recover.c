@@ -10,8 +10,10 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "spool/draft.h"
+#include "spool/journal_audit.h"
 #include "spool/part.h"
 #include "spool/partial.h"
+#include "spool/recover_private.h"
 #include "spool/reports.h"
 #include "spool/walk.h"
 
@@ -31,7 +33,7 @@ struct wreck {
 	char token[TOKEN_SIZE];
 	int dir;		/* cur/TOKEN */
 	struct journal journal; /* the dead one's, to which our own lines are added */
-	bool same_boot;
+	struct journal_audit audit;
 	struct remnant *remnants; /* sorted by text */
 	size_t count, room;
 	int *lane_fds;
@@ -112,17 +114,10 @@ take_line(const char *text, size_t len, const struct json *value, int64_t offset
 	const char *due = json_string(json_get(value, "due"));
 	enum event event = word != NULL ? event_parse(word) : EVENT_COUNT;
 	struct remnant *remnant = find_remnant(wreck, json_string(json_get(value, "name")));
-	char boot[64];
 
 	(void)text;
 	(void)len;
 	(void)offset;
-	if (event == EVENT_BEGIN) {
-		const char *theirs = json_string(json_get(value, "boot"));
-
-		boot_id(boot);
-		wreck->same_boot = theirs != NULL && boot[0] != '\0' && strcmp(theirs, boot) == 0;
-	}
 	if (remnant == NULL)
 		return 0;
 	switch (event) {
@@ -159,6 +154,20 @@ move_to(struct wreck *wreck, const struct remnant *remnant, enum state state,
 	    wreck->token, remnant->lane, remnant->text, state_text(state));
 }
 
+/* Why it is not known whether the message was sent. */
+static void
+uncertain_reason(const struct wreck *wreck, const struct remnant *remnant, char *ret, size_t size)
+{
+	if (remnant->offered || remnant->dot)
+		snprintf(ret, size,
+		    "mailq-run died after it had offered the message and before it recorded the "
+		    "server's answer");
+	else
+		snprintf(ret, size,
+		    "mailq-run died while it had the message, and its journal is damaged: %s",
+		    wreck->audit.what);
+}
+
 /* What follows for an uncertain message, as a word for the journal and for us: 'r', 'h' or 'f'.  Asks
  * the account, and puts it on record (unsynced). */
 static char
@@ -167,16 +176,16 @@ record_uncertain(struct wreck *wreck, const struct remnant *remnant,
 {
 	struct lane lane;
 	struct record record = { 0 };
-	char why[RECOVER_REASON] = "", reason[RECOVER_REASON + 200];
+	char why[RECOVER_REASON] = "", reason[RECOVER_REASON + 300], unsure[250];
 	struct journal_entry entry = { .event = EVENT_UNCERTAIN,
 		.name = remnant->text,
 		.lane = remnant->lane,
 		.attempt = (int)name->attempts + 1,
-		.reason = "mailq-run died after it had offered the message and before it "
-			  "recorded the server's answer" };
+		.reason = unsure };
 	bool read = message_open(remnant->lane_fd, remnant->text, name, NULL, &record, NULL) == 0;
 	char then = 'r', id[ID_TEXT_MAX + 1];
 
+	uncertain_reason(wreck, remnant, unsure, sizeof unsure);
 	lane_parse(remnant->lane, &lane);
 	if (wreck->policy != NULL)
 		then = wreck->policy(lane.account, name->attempts + 1, read ? &record : NULL, why,
@@ -232,13 +241,36 @@ settle_uncertain(struct wreck *wreck, struct remnant *remnant, const struct mess
 	    &name, err);
 }
 
+/*
+ * Whether a message without an outcome may have been sent.
+ *
+ * A dot leaves only behind its line, which is in the page cache by then: in the boot of its writer a
+ * sound journal names all of them.  After a power cut its end may be lost; but before a message is
+ * handed to a transport, its "offered" is synced, and so is all that stands before that.  So a torn last
+ * line is then no loss: what it would have said was never synced, and nothing followed from it.
+ *
+ * In the boot of its writer a line is torn only by a kill in the middle of write(2), and then no dot of
+ * that write has left; but damage looks the same, and what it took away may have been dots.  The same
+ * holds, in any boot, for a journal that is damaged, empty or gone: the first line is synced before the
+ * first claim, so that with messages in hand there is always a sound beginning.  Then all that was claimed may
+ * have been sent.
+ */
+static bool
+may_be_sent(const struct wreck *wreck, const struct remnant *remnant)
+{
+	const struct journal_audit *audit = &wreck->audit;
+
+	if (audit->damaged || (audit->torn && audit->same_boot))
+		return true;
+	return audit->same_boot ? remnant->dot : remnant->offered;
+}
+
 static int
 settle(struct wreck *wreck, struct remnant *remnant, struct err *err)
 {
 	struct recover_result *result = wreck->result;
 	struct message_name old, name;
 	struct part_use *use;
-	bool on_the_wire = wreck->same_boot ? remnant->dot : remnant->offered;
 
 	message_name_parse(remnant->text, &old);
 	name = old;
@@ -268,7 +300,7 @@ settle(struct wreck *wreck, struct remnant *remnant, struct err *err)
 	default:
 		break;
 	}
-	if (on_the_wire || remnant->outcome == EVENT_UNCERTAIN) {
+	if (may_be_sent(wreck, remnant) || remnant->outcome == EVENT_UNCERTAIN) {
 		result->uncertain++;
 		return settle_uncertain(wreck, remnant, &old, err);
 	}
@@ -353,7 +385,7 @@ recover_one(struct wreck *wreck, int journal_fd, struct err *err)
 	}
 	if (wreck->count > 0)
 		qsort(wreck->remnants, wreck->count, sizeof(struct remnant), compare_remnants);
-	if (wreck->count > 0 && journal_read(journal_fd, 0, take_line, wreck, NULL) < 0)
+	if (wreck->count > 0 && journal_audit(journal_fd, take_line, wreck, &wreck->audit) < 0)
 		return err_io(err, "spool %s: cannot read cur/%s/journal", wreck->spool->path,
 		    wreck->token);
 	if (journal_adopt(&wreck->journal, journal_fd) < 0)
@@ -371,6 +403,8 @@ recover_one(struct wreck *wreck, int journal_fd, struct err *err)
 	if (result == 0)
 		bury(wreck);
 	wreck->result->runners++;
+	if (wreck->audit.damaged || (wreck->audit.torn && wreck->audit.same_boot))
+		wreck->result->damaged++;
 	return result;
 }
 
@@ -383,35 +417,6 @@ struct recovery {
 	bool failed, tidied;
 };
 
-/*
- * The journal of a dead runner, locked, or -1: it lives, or nothing is left of it.
- *
- * A directory without a journal is just being made or just ending, when it is empty: then it is no
- * loss.  In one that is not, either the journal was made since we looked; or a power cut has undone
- * the last moves of a runner that had ended, and its journal is in log/, from where it comes back;
- * or the journal is lost, and an empty one holds the lock while all is put back.
- */
-static int
-lock_journal(struct spool *spool, int dir, const char *token)
-{
-	const int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-	AUTO_FD int fd = openat(dir, "journal", flags);
-	char log[TOKEN_SIZE + 8];
-
-	if (fd < 0 && errno == ENOENT) {
-		if (unlinkat(spool->cur, token, AT_REMOVEDIR) == 0 || errno != ENOTEMPTY)
-			return -1;
-		snprintf(log, sizeof log, "%s.log", token);
-		renameat2(spool->log, log, dir, "journal", RENAME_NOREPLACE);
-		fd = openat(dir, "journal", flags | O_CREAT, 0660);
-	}
-	/* By its name again: it may have ended between our open and our lock. */
-	if (fd < 0 || fs_lock(fd, 0) < 0 ||
-	    faccessat(dir, "journal", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-		return -1;
-	return take_fd(&fd);
-}
-
 static int
 look_at_runner(const char *token, unsigned char type, void *arg)
 {
@@ -422,16 +427,22 @@ look_at_runner(const char *token, unsigned char type, void *arg)
 		.result = recovery->result };
 	AUTO_FD int dir = -1;
 	AUTO_FD int journal = -1;
+	int locked;
 
 	if ((type != DT_DIR && type != DT_UNKNOWN) || strlen(token) >= TOKEN_SIZE)
 		return 0;
 	dir = fs_open_dir(recovery->spool->cur, token);
-	if (dir < 0)
+	if (dir < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0; /* its runner has just ended */
 	snprintf(wreck.token, sizeof wreck.token, "%s", token);
 	wreck.dir = dir;
-	journal = lock_journal(recovery->spool, dir, wreck.token);
-	if (journal < 0)
+	locked = dir < 0 ? -1 : recover_lock(recovery->spool, dir, wreck.token, &journal);
+	if (locked < 0) {
+		recovery->failed = true;
+		err_io(recovery->err, "spool %s: cannot open cur/%s/journal", recovery->spool->path,
+		    wreck.token);
+	}
+	if (locked <= 0)
 		return 0;
 	/* Before the directory goes, which is the sign that there may be something. */
 	if (!recovery->tidied)

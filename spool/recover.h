@@ -9,9 +9,12 @@
 
 struct recover_result {
 	unsigned int runners; /* dead ones that were cleaned up */
-	uint64_t completed;   /* messages whose outcome was on record: its move was made */
-	uint64_t put_back;    /* claimed, never on the wire: due again */
-	uint64_t uncertain;   /* on the wire, no answer on record */
+	unsigned int
+	    damaged; /* of these, those whose journal was: all that they had claimed and that has no
+				 outcome on record is uncertain */
+	uint64_t completed; /* messages whose outcome was on record: its move was made */
+	uint64_t put_back;  /* claimed, never on the wire: due again */
+	uint64_t uncertain; /* on the wire, no answer on record */
 };
 
 /*
@@ -25,7 +28,8 @@ typedef char uncertain_policy(const char *account, unsigned int attempts,
 
 /*
  * Finds directories in cur/ whose journal nobody holds locked, and settles each message in them as
- * its journal says; then moves the journal to log/.  Linear in what was in flight.  Also rolls dead
+ * its journal says, as far as that can be believed (spool/journal_audit.h); then moves the journal to
+ * log/.  A journal that cannot be read for a fault of the disk stays as it is, with its messages.  Linear in what was in flight.  Also rolls dead
  * drafts back.  0, or -1 with err (what could be done is done).
  */
 int recover_runners(struct spool *spool, uncertain_policy *policy, void *arg,

@@ -25,8 +25,12 @@
  * when the journal is locked and before its first outcome.  -1 with errno. */
 int reports_link(const struct spool *spool, const char *token, int dir, const char *name);
 /* The same for a dead runner's, which a recovery is to go on with.  It has one already: fine.  It has none
- * any more: what it says was told. */
+ * any more: what it says was told.  It is shorter than what was told of it, as it is damaged: what comes
+ * from now on is not passed over. */
 int reports_link_again(const struct spool *spool, const char *token, int dir, const char *name);
+/* Makes dir/name from the second name of a journal that has lost its first.  1; 0: there is none; -1 with
+ * errno. */
+int reports_give_back(const struct spool *spool, const char *token, int dir, const char *name);
 
 /* Of which logs something is still to be told, at one moment: for who forgets logs, after listing them. */
 struct reports_held {

@@ -16,13 +16,19 @@
 
 /* ---- links ------------------------------------------------------------------------------- */
 
+struct second {
+	const char *token;
+	struct report_name name;
+};
+
 static int
 is_of_token(const char *name, unsigned char type, void *arg)
 {
-	struct report_name parsed;
+	struct second *second = arg;
 
 	(void)type;
-	return report_name_parse(name, &parsed) == 0 && strcmp(parsed.token, arg) == 0;
+	return report_name_parse(name, &second->name) == 0 &&
+	    strcmp(second->name.token, second->token) == 0;
 }
 
 static int
@@ -48,19 +54,42 @@ int
 reports_link_again(const struct spool *spool, const char *token, int dir, const char *name)
 {
 	AUTO_FD int reports = reports_open_dir(spool);
-	char wanted[TOKEN_SIZE];
+	struct second second = { .token = token };
+	char from[REPORTS_NAME_SIZE], to[REPORTS_NAME_SIZE];
 	struct stat st;
 	int found = 0;
 
 	if (reports < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
-	snprintf(wanted, sizeof wanted, "%s", token);
 	if (st.st_nlink > 1)
-		found = fs_each(reports, is_of_token, wanted);
-	if (found != 0)
-		return found > 0 ? 0 : -1;
+		found = fs_each(reports, is_of_token, &second);
 	/* It was linked before it said anything. */
-	return link_at(reports, token, dir, name, st.st_size);
+	if (found == 0)
+		return link_at(reports, token, dir, name, st.st_size);
+	if (found < 0 || second.name.number <= st.st_size)
+		return found < 0 ? -1 : 0;
+	report_name_format(token, second.name.number, from);
+	report_name_format(token, st.st_size, to);
+	return renameat(reports, from, reports, to) < 0 ? -1 : fsync(reports);
+}
+
+int
+reports_give_back(const struct spool *spool, const char *token, int dir, const char *name)
+{
+	AUTO_FD int reports = fs_open_dir(spool->root, REPORTS_DIRECTORY);
+	struct second second = { .token = token };
+	char link[REPORTS_NAME_SIZE];
+	int found;
+
+	if (reports < 0)
+		return errno == ENOENT ? 0 : -1;
+	found = fs_each(reports, is_of_token, &second);
+	if (found <= 0)
+		return found;
+	report_name_format(token, second.name.number, link);
+	if (linkat(reports, link, dir, name, 0) < 0)
+		return errno == ENOENT || errno == EEXIST ? 0 : -1;
+	return 1;
 }
 
 /* ---- lines ------------------------------------------------------------------------------- */

@@ -43,8 +43,10 @@ make_directory(struct runner *runner, struct err *err)
 		if (runner->dir >= 0 &&
 		    journal_create(&runner->journal, runner->dir, "journal", runner->token,
 			runner->program) == 0) {
-			/* Only now: the lock is held, and the directory is durable. */
-			if (fsync(runner->dir) < 0 || fsync(spool->cur) < 0)
+			/* Only now: the lock is held, and the directory is durable.  The first line is
+			 * too, before anything is claimed: so one that lacks it is damaged. */
+			if (journal_sync(&runner->journal) < 0 || fsync(runner->dir) < 0 ||
+			    fsync(spool->cur) < 0)
 				return err_io(err, "spool %s: cannot sync cur", spool->path);
 			if (reports_link(spool, runner->token, runner->dir, "journal") < 0)
 				return err_io(err, "spool %s: cannot link the journal into reports",

@@ -1,10 +1,12 @@
 /* What a dead runner leaves, and what becomes of it: by its journal, by the boot, by the account. */
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
 #include "spool/draft.h"
+#include "spool/journal_audit.h"
 #include "spool/recover.h"
 #include "spool/walk.h"
 #include "spool_fixture.h"
@@ -112,6 +114,14 @@ make_wreck(struct spool *spool, const char *boot, const char *lines)
 	CHECK(journal >= 0 && fs_write(journal, text.s, text.len) == 0);
 }
 
+static int
+truncate_at(int dir, const char *name)
+{
+	AUTO_FD int fd = openat(dir, name, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	return fd < 0 ? -1 : 0;
+}
+
 static char
 policy(const char *account, unsigned int attempts, const struct record *record,
     char reason[RECOVER_REASON], void *arg)
@@ -154,7 +164,8 @@ TEST(a_journal_decides)
 		unsigned int attempts;
 		uint64_t completed, put_back, uncertain;
 	} rows[] = {
-		{ "no journal", HERE, NULL, 'r', STATE_WAITING, 0, 0, 1, 0 },
+		{ "no journal", HERE, NULL, 'r', STATE_WAITING, 1, 0, 0, 1 },
+		{ "no journal, hold", HERE, NULL, 'h', STATE_UNCERTAIN, 1, 0, 0, 1 },
 		{ "claimed", HERE, "", 'r', STATE_WAITING, 0, 0, 1, 0 },
 		{ "offered", HERE, OFFERED, 'r', STATE_WAITING, 0, 0, 1, 0 },
 		{ "offered before a power cut", "gone", OFFERED, 'r', STATE_WAITING, 1, 0, 0, 1 },
@@ -165,7 +176,19 @@ TEST(a_journal_decides)
 		{ "dot, no attempt left", HERE, OFFERED DOT, 'x', STATE_FAILED, 1, 0, 0, 1 },
 		{ "dot, no time left", HERE, OFFERED DOT, 'e', STATE_FAILED, 1, 0, 0, 1 },
 		{ "dot of a torn line", HERE, OFFERED "{\"t\":\"x\",\"event\":\"dot\",\"na", 'r',
+		    STATE_WAITING, 1, 0, 0, 1 },
+		{ "claimed, a torn line", HERE, "{\"t\":\"x\",\"event\":\"off", 'h',
+		    STATE_UNCERTAIN, 1, 0, 0, 1 },
+		{ "claimed, torn by a power cut", "gone", "{\"t\":\"x\",\"event\":\"off", 'h',
 		    STATE_WAITING, 0, 0, 1, 0 },
+		{ "offered, torn by a power cut", "gone", OFFERED "{\"t\":\"x\",\"event\":\"d", 'h',
+		    STATE_UNCERTAIN, 1, 0, 0, 1 },
+		{ "a damaged line", HERE, "{\"t\":\"x\",\"event\":\"offeree\"}\n" OFFERED, 'h',
+		    STATE_UNCERTAIN, 1, 0, 0, 1 },
+		{ "a damaged line before a power cut", "gone", "zzz\n", 'h', STATE_UNCERTAIN, 1, 0,
+		    0, 1 },
+		{ "a damaged line, sent", HERE, OFFERED "zzz\n" DOT OUTCOME("sent", ""), 'h',
+		    STATE_NONE, 0, 1, 0, 0 },
 		{ "sent", HERE, OFFERED DOT OUTCOME("sent", ""), 'h', STATE_NONE, 0, 1, 0, 0 },
 		{ "sent before a power cut", "gone", OFFERED DOT OUTCOME("sent", ""), 'h',
 		    STATE_NONE, 0, 1, 0, 0 },
@@ -182,8 +205,12 @@ TEST(a_journal_decides)
 			OUTCOME("deferred", ",\"due\":\"2038-01-01T00:00:00.000000Z\""),
 		    'f', STATE_DEFERRED, 1, 1, 0, 0 },
 		{ "of another message", HERE,
-		    "{\"t\":\"x\",\"event\":\"dot\",\"name\":\"2.1.000001.0.0.n\"}\n", 'h',
-		    STATE_WAITING, 0, 0, 1, 0 },
+		    "{\"t\":\"x\",\"event\":\"offered\",\"name\":\"2.1.000001.0.0.n\"}\n"
+		    "{\"t\":\"x\",\"event\":\"dot\",\"name\":\"2.1.000001.0.0.n\"}\n",
+		    'h', STATE_WAITING, 0, 0, 1, 0 },
+		{ "a dot of none that was offered", HERE,
+		    OFFERED "{\"t\":\"x\",\"event\":\"dot\",\"name\":\"2.1.000001.0.0.n\"}\n", 'h',
+		    STATE_UNCERTAIN, 1, 0, 0, 1 },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -212,6 +239,128 @@ TEST(a_journal_decides)
 		CHECK_ROW(rows[i].name, result.runners == 0);
 		spool_close(&spool);
 	}
+}
+
+#define NAME "2.1732170240.123456.0.0.m"
+
+static int
+note_dot(const char *text, size_t len, const struct json *value, int64_t offset, void *arg)
+{
+	const char *name = json_string(json_get(value, "name"));
+
+	(void)text;
+	(void)len;
+	(void)offset;
+	if (strcmp(json_string(json_get(value, "event")), "dot") == 0 && strcmp(name, NAME) == 0)
+		*(bool *)arg = true;
+	return 0;
+}
+
+/* Whether a message whose final dot has left would be put back by what these bytes say. */
+static bool
+is_put_back(const char *bytes, size_t n, bool *ret_sound)
+{
+	AUTO_FD int fd = memfd_create("journal", MFD_CLOEXEC);
+	struct journal_audit audit;
+	bool dot = false;
+
+	CHECK(fd >= 0 && fs_write(fd, bytes, n) == 0);
+	CHECK_INT(journal_audit(fd, note_dot, &dot, &audit), 0);
+	*ret_sound = !audit.damaged && !audit.torn;
+	CHECK(*ret_sound == (audit.what[0] == '\0'));
+	return *ret_sound && audit.same_boot && !dot;
+}
+
+/* Wherever a journal is cut or changed, a message that was sent is not sent again unawares.  Only what
+ * is cut between two lines looks like a runner that died before it wrote the second. */
+TEST(damage_anywhere_leaves_doubt)
+{
+	AUTO_BUF struct buf text = BUF_INIT(10000);
+	size_t lines = 0;
+	bool sound;
+	char boot[64];
+
+	boot_id(boot);
+	buf_addf(&text,
+	    "{\"t\":\"x\",\"event\":\"begin\",\"token\":\"" TOKEN "\",\"boot\":\"%s\"}\n", boot);
+	buf_adds(&text,
+	    "{\"t\":\"x\",\"event\":\"offered\",\"name\":\"" NAME "\",\"lane\":\"main\"}\n");
+	buf_adds(&text, "{\"t\":\"x\",\"event\":\"dot\",\"name\":\"" NAME "\"}\n");
+	CHECK(!is_put_back(text.s, text.len, &sound) && sound);
+	for (size_t n = 0; n < text.len; n++)
+		if (is_put_back(text.s, n, &sound)) {
+			CHECK_INT(text.s[n - 1], '\n');
+			lines++;
+		}
+	CHECK_INT(lines, 2);
+	for (size_t i = 0; i < text.len; i++)
+		for (int flip = 1; flip < 256; flip++) {
+			text.s[i] = (char)(text.s[i] ^ flip);
+			CHECK_ROW("a changed byte", !is_put_back(text.s, text.len, &sound));
+			text.s[i] = (char)(text.s[i] ^ flip);
+		}
+}
+
+/* What was told of a journal that is shorter by now: lines that come are not passed over. */
+TEST(an_emptied_journal_goes_on_being_reported)
+{
+	struct spool spool = fresh_spool();
+	struct recover_result result;
+	struct err err = ERR_INIT;
+	char then = 'h', boot[64];
+
+	boot_id(boot);
+	add(&spool, "m");
+	make_wreck(&spool, boot, OFFERED DOT);
+	CHECK(linkat(spool.cur, TOKEN "/journal", spool.root, "reports/" TOKEN ",100", 0) == 0);
+	CHECK(truncate_at(spool.cur, TOKEN "/journal") == 0);
+	CHECK(recover_runners(&spool, policy, &then, &result, &err) == 0);
+	CHECK_INT(result.damaged, 1);
+	CHECK_INT(result.uncertain, 1);
+	CHECK(faccessat(spool.root, "reports/" TOKEN ",0", F_OK, 0) == 0);
+	CHECK(faccessat(spool.root, "reports/" TOKEN ",100", F_OK, 0) < 0);
+	spool_close(&spool);
+}
+
+/* The journal's second name has what the first has lost. */
+TEST(a_journal_that_is_gone_comes_back_from_reports)
+{
+	struct spool spool = fresh_spool();
+	struct recover_result result;
+	struct err err = ERR_INIT;
+	char then = 'h', boot[64];
+
+	boot_id(boot);
+	add(&spool, "m");
+	make_wreck(&spool, boot, OFFERED DOT OUTCOME("sent", ""));
+	CHECK(renameat(spool.cur, TOKEN "/journal", spool.root, "reports/" TOKEN ",0") == 0);
+	CHECK(recover_runners(&spool, policy, &then, &result, &err) == 0);
+	CHECK_INT(result.completed, 1);
+	CHECK_INT(result.damaged, 0);
+	CHECK_INT(find(&spool, NULL).count, 0);
+	CHECK(faccessat(spool.log, TOKEN ".log", F_OK, 0) == 0);
+	CHECK(faccessat(spool.root, "reports/" TOKEN ",0", F_OK, 0) == 0);
+	spool_close(&spool);
+}
+
+/* What cannot be opened is told, and nothing of it is touched. */
+TEST(a_journal_that_cannot_be_opened_is_told)
+{
+	struct spool spool = fresh_spool();
+	struct recover_result result;
+	struct err err = ERR_INIT;
+	char then = 'h', boot[64];
+
+	boot_id(boot);
+	add(&spool, "m");
+	make_wreck(&spool, boot, OFFERED DOT);
+	CHECK(unlinkat(spool.cur, TOKEN "/journal", 0) == 0);
+	CHECK(mkdirat(spool.cur, TOKEN "/journal", 0700) == 0);
+	CHECK(recover_runners(&spool, policy, &then, &result, &err) < 0);
+	CHECK_INT(err.code, EX_IOERR);
+	CHECK(strstr(err.msg, "cur/" TOKEN "/journal") != NULL);
+	CHECK_INT(find(&spool, NULL).state, STATE_CLAIMED);
+	spool_close(&spool);
 }
 
 TEST(a_deferred_one_keeps_its_instant)
