@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/json.h"
 #include "base/num.h"
 #include "cmd/fetch_private.h"
@@ -12,6 +13,7 @@
 #include "http/client.h"
 #include "spool/fetched.h"
 
+#define SOURCE_NAME_MAX (2 * MAIL_SOURCE_MAX + 1024)
 #define ETAG_MAX 1024			  /* bytes; a longer one is not sent back */
 #define NOT_BEFORE_MAX (24 * 3600 * USEC) /* no server has a message wait for longer */
 
@@ -244,14 +246,25 @@ judge_answer(const struct fetch_wish *wish, const struct http_answer *answer,
 
 /* ---- what is known from before ------------------------------------------------------------- */
 
-/* What a source is called among those. */
+/*
+ * What a source is called among those: where it is, and which places attachments.allow opens.  What was
+ * fetched from a place that is closed since is not handed out any more, nor what another S3 server
+ * has under that name.
+ */
 static void
-source_of(const struct fetch_wish *wish, struct buf *ret)
+source_of(const struct fetch_terms *terms, const struct fetch_wish *wish, struct buf *ret)
 {
+	const struct strings *open_places = &terms->settings->attachments.allow;
+	const char *const *places = (const char *const *)open_places->v;
+	unsigned char digest[DIGEST_SIZE];
+	char text[DIGEST_TEXT_SIZE];
+
+	digest_texts(places, open_places->n, digest);
+	buf_addf(ret, "allow:%s ", digest_text(digest, text));
 	if (wish->url != NULL)
 		buf_adds(ret, wish->url);
 	else
-		buf_addf(ret, "s3:%s/%s", wish->bucket, wish->key);
+		buf_addf(ret, "s3:%s %s/%s", terms->s3.endpoint, wish->bucket, wish->key);
 }
 
 /* The content was fetched before, and is the one that is wanted. */
@@ -283,18 +296,17 @@ static void
 remember(const struct fetch_terms *terms, const struct fetch_wish *wish,
     const struct http_answer *answer, struct sinking *s, struct fetch_result *ret)
 {
-	AUTO_BUF struct buf source = BUF_INIT(MAIL_SOURCE_MAX);
+	AUTO_BUF struct buf source = BUF_INIT(SOURCE_NAME_MAX);
 	struct fetched fetched = { .part = ret->part,
 		.etag = answer->etag,
 		.filename = answer->filename,
 		.type = answer->content_type };
-	char md5[MD5_TEXT_SIZE];
 
-	md5_end(&s->md5, md5);
+	md5_end(&s->md5, fetched.md5);
 	if (answer->no_store || ret->part.size > (uint64_t)terms->settings->attachments.cache_size)
 		return;
-	source_of(wish, &source);
-	fetched_keep(ret->pins, answer->etag != NULL ? source.s : NULL, md5, &fetched);
+	source_of(terms, wish, &source);
+	fetched_keep(ret->pins, source.s, &fetched);
 }
 
 /* ---- fetching ------------------------------------------------------------------------------ */
@@ -385,14 +397,15 @@ ask(struct fetch_hand *hand, const struct fetch_wish *wish, const struct fetched
 	part_abandon(&s.writer);
 }
 
-/* From before, without asking: a client who knows its MD5 wants that very content. */
+/* From before, without asking: a client who says its MD5 wants what this source gave then. */
 static bool
-have_already(struct fetch_hand *hand, const struct fetch_wish *wish, struct fetch_result *ret)
+have_already(struct fetch_hand *hand, const struct fetch_wish *wish, const char *source,
+    struct fetch_result *ret)
 {
 	struct fetched known AUTO(fetched_release) = { .etag = NULL };
 
 	if (wish->md5 == NULL || hand->terms->settings->attachments.cache_size == 0 ||
-	    !fetched_find(ret->pins, NULL, wish->md5, &known))
+	    !fetched_find(ret->pins, source, wish->md5, &known))
 		return false;
 	take_known(hand->terms, wish, &known, ret);
 	return true;
@@ -402,7 +415,7 @@ void
 fetch_one(struct fetch_hand *hand, const struct fetch_wish *wish, struct fetch_result *ret)
 {
 	const struct settings *settings = hand->terms->settings;
-	AUTO_BUF struct buf url = BUF_INIT(16384), source = BUF_INIT(MAIL_SOURCE_MAX),
+	AUTO_BUF struct buf url = BUF_INIT(16384), source = BUF_INIT(SOURCE_NAME_MAX),
 			    if_other = BUF_INIT(ETAG_MAX + 32);
 	struct fetched known AUTO(fetched_release) = { .etag = NULL };
 	const char *headers[] = { if_other.s, NULL };
@@ -416,8 +429,6 @@ fetch_one(struct fetch_hand *hand, const struct fetch_wish *wish, struct fetch_r
 
 	*ret = (struct fetch_result){ .verdict = FETCH_OURS };
 	ret->pins = part_pins_new(hand->terms->spool);
-	if (have_already(hand, wish, ret))
-		return;
 	client = client_of(hand, wish->url == NULL, &ret->err);
 	if (client == NULL)
 		return;
@@ -425,7 +436,9 @@ fetch_one(struct fetch_hand *hand, const struct fetch_wish *wish, struct fetch_r
 		ret->verdict = FETCH_LATER;
 		return;
 	}
-	source_of(wish, &source);
+	source_of(hand->terms, wish, &source);
+	if (have_already(hand, wish, source.s, ret))
+		return;
 	if (settings->attachments.cache_size > 0 &&
 	    fetched_find(ret->pins, source.s, NULL, &known) && known.etag != NULL &&
 	    strlen(known.etag) < ETAG_MAX) {

@@ -17,7 +17,6 @@
 
 #define DIRECTORY "fetched"
 #define SOURCE_SUFFIX ".source"
-#define MD5_SUFFIX ".md5"
 #define TIDIED ".tidied"
 #define ENTRY_MAX 4096 /* bytes of one */
 #define ENTRIES_MAX 4096
@@ -86,6 +85,8 @@ parse(char *text, struct fetched *ret)
 			set(&one.filename, value);
 		else if (strcmp(line, "type") == 0)
 			set(&one.type, value);
+		else if (strcmp(line, "md5") == 0)
+			snprintf(one.md5, sizeof one.md5, "%s", value);
 		else if (strcmp(line, "part") == 0)
 			has_part = parse_part(value, &one.part) == 0;
 	}
@@ -125,6 +126,7 @@ write_entry(int dir, const char *name, const struct fetched *fetched)
 	add_line(&text, "etag", fetched->etag);
 	add_line(&text, "name", fetched->filename);
 	add_line(&text, "type", fetched->type);
+	add_line(&text, "md5", fetched->md5);
 	if (buf_addf(&text, "part: %" PRIu64 " %" PRIu64 " %016" PRIx64 " %s %d\nend\n", part->raw,
 		part->size, part->checksum, part->hash, part->utf8) < 0)
 		return;
@@ -165,11 +167,8 @@ fetched_find(struct part_pins *pins, const char *source, const char *md5, struct
 
 	if (dir < 0)
 		return false;
-	if (source != NULL)
-		source_name(source, name);
-	else
-		snprintf(name, sizeof name, "%.32s" MD5_SUFFIX, md5);
-	if (read_entry(dir, name, &one) < 0)
+	source_name(source, name);
+	if (read_entry(dir, name, &one) < 0 || (md5 != NULL && strcmp(one.md5, md5) != 0))
 		return false;
 	if (part_pin(pins, one.part.hash, NULL) <= 0 || !is_sound(pins, &one.part)) {
 		unlinkat(dir, name, 0);
@@ -183,8 +182,7 @@ fetched_find(struct part_pins *pins, const char *source, const char *md5, struct
 }
 
 void
-fetched_keep(struct part_pins *pins, const char *source, const char *md5,
-    const struct fetched *fetched)
+fetched_keep(struct part_pins *pins, const char *source, const struct fetched *fetched)
 {
 	AUTO_FD int dir = -1;
 	char name[NAME_SIZE_MAX];
@@ -193,11 +191,7 @@ fetched_keep(struct part_pins *pins, const char *source, const char *md5,
 	    (dir = fs_open_dir(pins->spool->root, DIRECTORY)) < 0 ||
 	    part_link(pins, dir, fetched->part.hash) < 0)
 		return;
-	if (source != NULL) {
-		source_name(source, name);
-		write_entry(dir, name, fetched);
-	}
-	snprintf(name, sizeof name, "%.32s" MD5_SUFFIX, md5);
+	source_name(source, name);
 	write_entry(dir, name, fetched);
 }
 
@@ -253,7 +247,7 @@ look(const char *name, unsigned char type, void *arg)
 	struct fetched one AUTO(fetched_release) = { .etag = NULL };
 	struct entry *entry;
 	struct stat st;
-	bool is_entry = ends_with(name, SOURCE_SUFFIX) || ends_with(name, MD5_SUFFIX);
+	bool is_entry = ends_with(name, SOURCE_SUFFIX);
 
 	(void)type;
 	if (strcmp(name, TIDIED) == 0 || part_is_hash(name) ||
@@ -261,7 +255,8 @@ look(const char *name, unsigned char type, void *arg)
 		return 0;
 	if (!is_entry || strlen(name) >= sizeof entry->name || read_entry(t->dir, name, &one) < 0 ||
 	    st.st_mtim.tv_sec < (t->now - t->max_age) / USEC) {
-		/* Also what was being written when somebody was killed. */
+		/* Also what was being written when somebody was killed, and the names MD5.md5 that an older
+		 * version made. */
 		if (is_entry || st.st_mtim.tv_sec < t->now / USEC - 3600)
 			unlinkat(t->dir, name, 0);
 		return 0;

@@ -258,6 +258,13 @@ asked() { # EXPRESSION: how often
 	assert_match "$output" 'mailq.conf:1: attachments.allow: expected a host as'
 }
 
+md5_of() { # SIZE: of what the server gives
+	/usr/bin/python3 -c '
+import hashlib, sys
+size = int(sys.argv[1])
+print(hashlib.md5(((f":{size}:" * 4096)[:65536])[:size].encode()).hexdigest())' "$1"
+}
+
 @test "what came before is asked for again by its tag, and found by its MD5" {
 	start_web
 	settings
@@ -270,13 +277,10 @@ asked() { # EXPRESSION: how often
 	for mail in "$MAILQ_SPOOL"/captured/new/*; do
 		grep -c 'filename=.*a.txt' "$mail"
 	done
-	sum=$(/usr/bin/python3 -c '
-import hashlib
-print(hashlib.md5(((":5000:" * 4096)[:65536])[:5000].encode()).hexdigest())')
 	rm "$MAILQ_SPOOL"/captured/new/*
-	add three "$(url /status/404 "\"filename\":\"report_{MD5:$sum}.csv\"")"
+	add three "$(url '/file/5000/a.txt?etag=v1' "\"filename\":\"report_{MD5:$(md5_of 5000)}.csv\"")"
 	mailq-run -q
-	assert_equal "$(asked 'GET /status/404')" 0
+	assert_equal "$(asked 'GET /file/5000')" 2
 	assert_equal "$(attached)" "report.csv text/csv $(sum_of 5000)"
 	mailq-status check
 	# What it says is not what is there any more: a damaged content is fetched again.
@@ -287,6 +291,68 @@ print(hashlib.md5(((":5000:" * 4096)[:65536])[:5000].encode()).hexdigest())')
 	rm "$MAILQ_SPOOL"/captured/new/*
 	mailq-run -q
 	assert_equal "$(attached)" "a.txt text/plain $(sum_of 5000)"
+}
+
+@test "an MD5 gives nobody what came from another source" {
+	start_web
+	settings
+	sum=$(md5_of 5000)
+	# Once with a tag and once without: both are kept.
+	add one "$(url '/file/5000/secret.txt?etag=v1')"
+	add two "$(url /file/5000/no-tag.txt)"
+	mailq-run -q
+	asked_before=$(asked GET)
+	rm "$MAILQ_SPOOL"/captured/new/*
+	# By the field and by the name, of a place that has something else, that has nothing, that is not allowed.
+	add other "$(url /file/70/b.txt "\"content_md5\":\"$sum\"")"
+	add nothing "$(url /status/404 "\"filename\":\"report_{MD5:$sum}.csv\"")"
+	add refused '{"url":"http://10.0.0.1/never","content_md5":"'"${sum^^}"'"}'
+	add query "$(url '/status/404?etag=v1' "\"content_md5\":\"$sum\"")"
+	mailq-run -q
+	assert_equal "$(state nothing) $(state refused) $(state query)" 'failed failed failed'
+	assert_match "$(why refused)" 'is not allowed$'
+	assert_equal "$(attached)" "b.txt text/plain $(sum_of 70)"
+	assert_equal "$(($(asked GET) - asked_before))" 3
+	# The same source is not asked again, tag or not.
+	rm "$MAILQ_SPOOL"/captured/new/*
+	add same "$(url /file/5000/no-tag.txt "\"content_md5\":\"$sum\"")"
+	mailq-run -q
+	assert_equal "$(attached)" "no-tag.txt text/plain $(sum_of 5000)"
+	assert_equal "$(($(asked GET) - asked_before))" 3
+	# Another MD5 than that of what is there: the source is asked.
+	rm "$MAILQ_SPOOL"/captured/new/*
+	add newer "$(url /file/5000/no-tag.txt "\"content_md5\":\"$(md5_of 70)\"")"
+	mailq-run -q
+	assert_equal "$(($(asked GET) - asked_before))" 4
+}
+
+@test "what was fetched from a place that is closed now is not handed out" {
+	start_web
+	settings
+	add one "$(url /file/5000/a.txt)"
+	mailq-run -q
+	printf 'attachments: { allow = [ ]; };\n' >mailq.conf
+	add two "$(url /file/5000/a.txt "\"content_md5\":\"$(md5_of 5000)\"")"
+	mailq-run -q
+	assert_equal "$(state two)" failed
+	assert_match "$(why two)" 'is not allowed$'
+}
+
+@test "names by MD5 that an older version made are never read, and removed" {
+	start_web
+	settings
+	add one "$(url '/file/5000/a.txt?etag=v1')"
+	mailq-run -q
+	sum=$(md5_of 5000)
+	mv "$MAILQ_SPOOL"/fetched/*.source "$MAILQ_SPOOL/fetched/$sum.md5"
+	add two "$(url /status/404 "\"content_md5\":\"$sum\"")"
+	mailq-run -q
+	assert_equal "$(state two)" failed
+	touch -d '2 hours ago' "$MAILQ_SPOOL/fetched/$sum.md5"
+	rm "$MAILQ_SPOOL/fetched/.tidied"
+	mailq-run -q
+	assert_equal "$(ls "$MAILQ_SPOOL/fetched" "$MAILQ_SPOOL/blobs" | grep -c ^..)" 2
+	mailq-status check
 }
 
 @test "what is not used any more is forgotten" {
