@@ -134,6 +134,13 @@ page_commands() { # PROGRAM
 	assert_status 0
 }
 
+@test "mailq-serve(1) lists each route with its scope, and no other" {
+	"$MAILQ_BUILD/tests/tools/routes" | awk '{ print $1, $2, $4 }' | sort >want
+	[ "$(wc -l <want)" -gt 50 ]
+	sed -nE 's/^\.It Li ([A-Z]+) Ta Pa ([^ ]+) Ta ([a-z]+) Ta .+/\1 \2 \3/p' "$(page mailq-serve)" | sort >got
+	diff -u want got
+}
+
 @test "a page that another or a unit refers to is there" {
 	for reference in $({
 		sed -nE 's/^\.Xr (mailq[a-z.-]*) ([0-9]).*/\1.\2/p' "$MAILQ_TOP"/man/*.[1-8]
