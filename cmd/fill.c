@@ -10,6 +10,8 @@
  * power cut, and what other runners and operators cannot touch. */
 #define WINDOW_MAX 256
 #define WINDOW_UNSENT 64
+/* But never fewer than this for each connection: one on its way, one that follows at once. */
+#define WINDOW_A_CONNECTION 2
 /* A window that was used up in less than this doubles; one that took longer than the other halves. */
 #define WINDOW_QUICK (100 * INT64_C(1000))
 #define WINDOW_SLOW (500 * INT64_C(1000))
@@ -58,16 +60,16 @@ adjust_window(struct outlet *outlet)
 	const struct account *account = outlet->account;
 	size_t least = account->transport == ACCOUNT_CAPTURE || outlet->unknown != NULL ?
 	    WINDOW_UNSENT :
-	    (size_t)account->connections;
+	    (size_t)account->connections * WINDOW_A_CONNECTION;
 
 	if (took < WINDOW_QUICK)
 		outlet->window *= 2;
 	else if (took > WINDOW_SLOW)
 		outlet->window /= 2;
-	if (outlet->window < least)
-		outlet->window = least;
 	if (outlet->window > WINDOW_MAX)
 		outlet->window = WINDOW_MAX;
+	if (outlet->window < least)
+		outlet->window = least;
 	outlet->filled = now;
 }
 

@@ -278,6 +278,62 @@ mails() { /usr/bin/python3 "$MAILQ_TOP/tests/helpers/mails.py" "$@"; }
 	assert_saw server '^connect' 3
 }
 
+# The server answers no message before all connections have one, so a cycle that used fewer would not end
+# (and after a minute the server says "alone").
+@test "all connections of an account are used, each all the time" {
+	for n in 1 2 5 10; do
+		launch_script "wave$n" "dot=meet $n,250 2.0.0 ok"
+	done
+	for n in 1 2 5 10; do
+		script_port "wave$n" port
+		accounts "$(relay main "$port" "connections = $n; messages_per_connection = 1000;")"
+		# As many as there are connections, and several times as many.
+		for messages in "$n" $((4 * n)); do
+			add_ids "M$messages" "$messages"
+			run_mailq
+			summary "sent $messages, deferred 0, failed 0"
+		done
+		assert_saw "wave$n" '^alone' 0
+		assert_saw "wave$n" '^message' $((5 * n))
+		assert_saw "wave$n" '^connect' $((2 * n))
+	done
+}
+
+@test "all connections of two accounts at once, and as many as --jobs allows" {
+	start_script first first_port 'dot=meet 4,250 2.0.0 ok'
+	start_script second second_port 'dot=meet 6,250 2.0.0 ok'
+	accounts "$(relay first "$first_port" 'connections = 4; pipeline_messages = true;')" \
+		"$(relay second "$second_port" 'connections = 6;')"
+	add_ids F 16 --account first
+	add_ids S 24 --account second --priority high
+	run_mailq
+	summary 'sent 40, deferred 0, failed 0'
+	assert_saw first '^alone' 0
+	assert_saw second '^alone' 0
+	accounts "$(relay first "$first_port" 'connections = 10;')"
+	add_ids J 16 --account first
+	run_mailq --jobs 4
+	summary 'sent 16, deferred 0, failed 0'
+	assert_saw first '^alone' 0
+	assert_saw first '^connect' 8
+}
+
+@test "--watch: what comes in while others are on their way has the connections that are left" {
+	start_script server port 'dot=meet 4,250 2.0.0 ok'
+	accounts "$(relay main "$port" 'connections = 4;')"
+	start_server watch mailq-run --watch
+	for wave in 1 2 3; do
+		add_ids "A$wave" 1
+		offered() { [ "$(saw server '> DATA')" -eq $((4 * wave - 3)) ]; }
+		wait_for offered
+		add_ids "B$wave" 3
+		answered() { [ "$(saw server '^message')" -eq $((4 * wave)) ]; }
+		wait_for answered
+	done
+	stop_server watch
+	assert_saw server '^alone' 0
+}
+
 @test "a server that is silent at the dot holds up no other account" {
 	start_script slow slow_port "dot=gate $PWD/gate,250 2.0.0 at last"
 	start_keeper quick quick_port

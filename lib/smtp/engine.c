@@ -221,6 +221,10 @@ expire_sessions(struct smtp_engine *e)
 			else
 				smtp_engine_deadline(e, s->deadline);
 		}
+		if (smtp_pool_impatient(pool) <= e->now)
+			e->schedule = true;
+		else
+			smtp_engine_deadline(e, smtp_pool_impatient(pool));
 	}
 }
 

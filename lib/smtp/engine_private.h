@@ -60,6 +60,7 @@ struct smtp_pool {
 	unsigned n_idle;			   /* of the ready: those without a job */
 	unsigned cap; /* connections that the server lets us have; <= limits */
 	int64_t cap_until;
+	int64_t setup;	 /* how long the last connection took to be made, within bounds */
 	unsigned barren; /* sessions in a row that were lost and had delivered nothing */
 	bool proved;	 /* the last attempt to connect succeeded */
 	bool faulted, draining, finishing;
@@ -84,6 +85,7 @@ struct smtp_session {
 	bool more;    /* its turn ended before its work did */
 	bool blocked; /* waits for EPOLLOUT */
 	unsigned n_taken, n_settled;
+	int64_t begun; /* clock_monotonic */
 	int64_t deadline;
 };
 
@@ -116,6 +118,11 @@ void smtp_pool_barren(struct smtp_pool *pool, const struct smtp_reply *why);
 void smtp_pool_fault(struct smtp_pool *pool, const struct smtp_fault *fault);
 /* Opens connections, wakes and ends idle ones, as the jobs in hand ask for. */
 void smtp_pool_schedule(struct smtp_pool *pool);
+/* When a queued job will have waited so long that a connection is made for it alone; INT64_MAX:
+ * never, as things are. */
+int64_t smtp_pool_impatient(const struct smtp_pool *pool);
+/* s is logged in. */
+void smtp_pool_proved(struct smtp_pool *pool, const struct smtp_session *s);
 /* True if s may take another message in its life. */
 bool smtp_pool_wears(const struct smtp_pool *pool, const struct smtp_session *s);
 

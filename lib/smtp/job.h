@@ -74,6 +74,7 @@ struct smtp_job {
 	/* The engine's. */
 	struct smtp_job *next;
 	unsigned tries;
+	int64_t queued; /* clock_monotonic, when it was submitted */
 };
 
 /* Frees what the results hold (not the job, nor what the caller put in) and makes all of them

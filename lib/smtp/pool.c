@@ -11,9 +11,12 @@
 enum {
 	TRIES = 2, /* of a message whose connection was lost before its final dot */
 	BARREN_MAX = 4,
-	JOBS_A_CONNECTION = 2, /* in hand, that make another connection worth its while */
+	JOBS_A_CONNECTION = 2, /* in hand, that make another connection worth its while at once */
 	CAP_SECONDS = 60,      /* how long a server's refusal of more connections is heeded */
 };
+/* A job that has waited as long as a connection takes to be made gets one, within these bounds. */
+#define PATIENCE_MIN (20 * INT64_C(1000))
+#define PATIENCE_MAX (1 * USEC)
 
 /* ---- queues -------------------------------------------------------------------------------- */
 
@@ -100,7 +103,16 @@ allowed(const struct smtp_pool *pool)
 	return limit < pool->cap ? limit : pool->cap;
 }
 
-/* How many connections the jobs in hand are worth. */
+/* At the most: one for each job in hand. */
+static unsigned
+useful(const struct smtp_pool *pool)
+{
+	unsigned max = allowed(pool);
+
+	return pool->n_jobs < max ? (unsigned)pool->n_jobs : max;
+}
+
+/* How many connections the jobs in hand are worth before any of them has waited. */
 static unsigned
 wanted(const struct smtp_pool *pool)
 {
@@ -108,6 +120,46 @@ wanted(const struct smtp_pool *pool)
 	unsigned max = allowed(pool);
 
 	return n < max ? (unsigned)n : max;
+}
+
+/* Whether another connection would have a job that has none. */
+static bool
+could_use_another(const struct smtp_pool *pool)
+{
+	size_t queued = pool->queue.n + pool->again.n;
+
+	return n_connections(pool) < useful(pool) && pool->n_connecting + pool->n_idle < queued;
+}
+
+static bool
+closing(const struct smtp_pool *pool)
+{
+	return pool->faulted || pool->draining ||
+	    (pool->finishing && pool->queue.n + pool->again.n == 0);
+}
+
+/*
+ * A server that is quick has sent the few jobs beyond the connections before another is made; one that
+ * is slow has not.  Which of the two it is need not be known: whoever waits as long as it would have
+ * taken to connect has lost at most twice the time that the better choice costs.
+ */
+int64_t
+smtp_pool_impatient(const struct smtp_pool *pool)
+{
+	if (closing(pool) || !pool->proved || pool->queue.first == NULL || !could_use_another(pool))
+		return INT64_MAX;
+	return pool->queue.first->queued + pool->setup;
+}
+
+void
+smtp_pool_proved(struct smtp_pool *pool, const struct smtp_session *s)
+{
+	int64_t took = pool->engine->now - s->begun;
+
+	pool->proved = true;
+	pool->setup = took < PATIENCE_MIN ? PATIENCE_MIN :
+	    took > PATIENCE_MAX		  ? PATIENCE_MAX :
+					    took;
 }
 
 struct smtp_job *
@@ -120,9 +172,11 @@ smtp_pool_take(struct smtp_pool *pool, const struct smtp_session *s, bool behind
 	none_to_come = pool->n_connecting == 0 && n_connections(pool) >= allowed(pool);
 	if (pool->again.n > 0 && !behind && (s->n_taken == 0 || none_to_come))
 		return queue_pop(&pool->again);
-	/* Behind a message that is not answered yet only where no other connection could have it
-	 * sooner. */
-	if (behind && (pool->n_idle > 0 || n_connections(pool) < wanted(pool)))
+	/* Behind a message that is not answered yet only if no other connection could have it sooner,
+	 * one that is being made included: once it stands there, no other can. */
+	if (behind &&
+	    (pool->n_idle > 0 || n_connections(pool) < useful(pool) ||
+		pool->queue.n <= pool->n_connecting))
 		return NULL;
 	return queue_pop(&pool->queue);
 }
@@ -196,13 +250,6 @@ smtp_pool_wears(const struct smtp_pool *pool, const struct smtp_session *s)
 	return s->n_taken < pool->limits.messages;
 }
 
-static bool
-closing(const struct smtp_pool *pool)
-{
-	return pool->faulted || pool->draining ||
-	    (pool->finishing && pool->queue.n + pool->again.n == 0);
-}
-
 static void
 open_connections(struct smtp_pool *pool)
 {
@@ -216,6 +263,11 @@ open_connections(struct smtp_pool *pool)
 		target = 1;
 	while (n_connections(pool) < target && pool->n_connecting + pool->n_idle < queued)
 		smtp_session_new(pool);
+	if (smtp_pool_impatient(pool) <= pool->engine->now)
+		while (could_use_another(pool))
+			smtp_session_new(pool);
+	else
+		smtp_engine_deadline(pool->engine, smtp_pool_impatient(pool));
 	/* Jobs that lost their connection want a fresh one, even where others are idle. */
 	while (n_connections(pool) < allowed(pool) && pool->n_connecting < pool->again.n &&
 	    (pool->proved || pool->n_connecting == 0))
@@ -323,6 +375,7 @@ smtp_pool_submit(struct smtp_pool *pool, struct smtp_job *job)
 	}
 	job->outcome = SMTP_PENDING;
 	job->tries = 0;
+	job->queued = clock_monotonic();
 	queue_push(&pool->queue, job);
 	pool->n_jobs++;
 	pool->engine->schedule = true;

@@ -12,7 +12,9 @@
  *
  * An engine is the loop; a pool is the connections to one account, and never shares any with
  * another.  A pool opens one connection first, and more, as jobs call for them, once that one is
- * logged in: an account with a wrong password sees one attempt, not ten.
+ * logged in: an account with a wrong password sees one attempt, not ten.  It opens one for every two
+ * jobs in hand at once, and one for every job if that waits longer than a connection takes to be made; so
+ * all connections are used while there are as many jobs.
  */
 #ifndef SMTP_POOL_H
 #define SMTP_POOL_H

@@ -24,6 +24,7 @@ smtp_session_new(struct smtp_pool *pool)
 	s->next = pool->sessions;
 	pool->sessions = s;
 	s->state = SESSION_CONNECTING;
+	s->begun = clock_monotonic();
 	s->deadline = INT64_MAX; /* the connection has its own */
 	pool->n_connecting++;
 	s->conn = smtp_connection_new(pool->engine->net, &pool->params, s);
@@ -213,7 +214,7 @@ session_ready(struct smtp_session *s)
 		flags |= SMTP_DIALOGUE_ACROSS;
 	s->dialogue = smtp_dialogue_new(smtp_connection_capabilities(s->conn), flags);
 	set_state(s, SESSION_READY);
-	pool->proved = true;
+	smtp_pool_proved(pool, s);
 	if (log_wants(LOG_LEVEL_DEBUG)) {
 		smtp_connection_peer(s->conn, peer);
 		log_debug("%s: connected to %s%s", pool->params.host, peer,

@@ -27,6 +27,8 @@ all are meant.  Actions, several with a comma between:
     slow TEXT               byte by byte
     late TEXT               after a fifth of a second
     gate FILE               nothing until FILE is there (the reply is the next action)
+    meet N                  nothing until N connections stand here at once (likewise); where they do
+                            not within a minute, the line "alone CONNECTION"
     flood                   "250-" and a line that never ends; lines: lines that never end
 """
 import argparse
@@ -62,6 +64,7 @@ class Server:
         self.options = options
         self.lock = threading.Lock()
         self.counts = {}
+        self.meetings = {}
         self.rules = []
         for rule in options.rules:
             step, actions = rule.split("=", 1)
@@ -140,6 +143,9 @@ class Conversation:
             while not os.path.exists(rest):
                 time.sleep(0.01)
             return
+        if word == "meet":
+            self.meet(int(rest))
+            return
         if word == "flood":
             self.send(b"250-")
             while True:
@@ -158,6 +164,14 @@ class Conversation:
         if action:
             self.send(self.encode(action))
 
+    def meet(self, n):
+        with self.server.lock:
+            barrier = self.server.meetings.setdefault(n, threading.Barrier(n))
+        try:
+            barrier.wait(60)
+        except threading.BrokenBarrierError:
+            self.server.say("alone %d" % self.number)
+
     @staticmethod
     def encode(text):
         return "".join(part + "\r\n" for part in text.split("|")).encode("latin-1")
@@ -170,7 +184,7 @@ class Conversation:
             actions = OK.get(name, "") if usual is None else usual
         # A comma alone parts actions: a reply's text may hold ", ".
         parts = re.split(r",(?! )", actions)
-        while parts[0].startswith("gate "):
+        while parts[0].startswith(("gate ", "meet ")):
             self.perform(parts.pop(0))
         code = re.match(r"(?:slow |late )?([2-5])\d\d", parts[0])
         digit = code.group(1) if code else ""

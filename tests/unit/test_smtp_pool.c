@@ -215,6 +215,42 @@ TEST(many_connections_share_the_work)
 	server_free(&s);
 }
 
+/* A server that answers only when all connections have a message to be answered: as many as they are, each
+ * is used, whether there is one job for each or there are some more; where one is asked for behind another
+ * (pipeline_messages), too. */
+TEST(each_connection_is_used_where_there_are_jobs)
+{
+	static const struct {
+		unsigned connections, jobs;
+		const char *rule;
+	} cases[] = {
+		{ 2, 2, "dot=meet 2,250 ok" },
+		{ 2, 4, "dot=meet 2,250 ok" },
+		{ 3, 3, "dot=meet 3,250 ok" },
+		{ 10, 10, "dot=meet 10,250 ok" },
+		{ 10, 40, "dot=meet 10,250 ok" },
+		{ 32, 64, "mail=meet 32,250 ok" },
+	};
+
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t n = i / 2;
+		const char *const args[] = { cases[n].rule, NULL };
+		struct play p = { .n_jobs = cases[n].jobs,
+			.limits = { .connections = cases[n].connections } };
+		struct server s;
+
+		p.params.pipeline_messages = i % 2 == 1;
+		server_start(&s, args);
+		play_run(&p, &s);
+		server_stop(&s);
+		CHECK_INT(strspn(p.outcomes, "S"), cases[n].jobs);
+		CHECK_INT(server_count(&s, "\nalone "), 0);
+		CHECK_INT(server_count(&s, "\nconnect "), cases[n].connections);
+		play_free(&p);
+		server_free(&s);
+	}
+}
+
 /* A wrong password is tried once, whatever the number of connections. */
 TEST(the_first_connection_goes_ahead)
 {
