@@ -71,7 +71,9 @@ smtp_capabilities_add(struct smtp_capabilities *caps, const char *line, size_t l
 		word = next_word(&at, end, &n);
 		if (n > 0 && num_u64_view(word, n, UINT64_MAX, &limit) == 0)
 			caps->size_limit = limit;
-	} else if (word_is(word, n, "AUTH")) {
+	} else if (word_is(word, n, "AUTH") ||
+	    (n > 4 && word[4] == '=' && word_is(word, 4, "AUTH"))) {
+		at = word + (n > 4 ? 5 : 4);
 		while ((word = next_word(&at, end, &n)), n > 0)
 			caps->auth |= mechanism(word, n);
 	}

@@ -159,6 +159,10 @@ fail_by_curl(struct smtp_connection *conn, CURLcode code)
 		    "the credentials would cross the network without TLS");
 		return;
 	}
+	if (class == SMTP_FAULT_AUTH && conn->hello.n_logins == 0) {
+		smtp_connection_fail_login(conn);
+		return;
+	}
 	if (reply != NULL && class == SMTP_FAULT_PROTOCOL)
 		class = SMTP_FAULT_GREETING;
 	smtp_connection_fail(conn, class,
@@ -192,7 +196,7 @@ collect(struct smtp_net *net)
 		else
 			conn->fd = fd;
 		if (!conn->failed)
-			smtp_connection_check_login(conn);
+			smtp_connection_check(conn);
 		smtp_list_push(&net->finished, conn);
 	}
 }
@@ -266,15 +270,12 @@ static size_t
 on_line(char *line, size_t size, size_t n, void *arg)
 {
 	struct smtp_connection *conn = arg;
-	int result = smtp_hello_line(&conn->hello, line, size * n);
 
-	if (result < 0) {
-		smtp_connection_fail(conn, SMTP_FAULT_PROTOCOL,
-		    "what the server said is no SMTP reply");
+	if (!smtp_connection_heard(conn, line, size * n))
 		return 0;
-	}
-	if (result > 0)
-		conn->deadline = clock_monotonic() + conn->params.timeouts.command;
+	/* What is offered must not fail to clear text: not by a 454 to STARTTLS either. */
+	if (smtp_connection_must_encrypt(conn))
+		curl_easy_setopt(conn->easy, CURLOPT_USE_SSL, (long)CURLUSESSL_ALL);
 	return size * n;
 }
 

@@ -40,8 +40,14 @@ void smtp_list_push(struct smtp_connection **list, struct smtp_connection *conn)
 bool smtp_list_remove(struct smtp_connection **list, const struct smtp_connection *conn);
 void
 smtp_connection_fail(struct smtp_connection *conn, enum smtp_fault_class class, const char *text);
-/* Fails a connection that wants a login and went on without: libcurl does so in silence where the
- * server offers none. */
-void smtp_connection_check_login(struct smtp_connection *conn);
+/* Takes a line that the server said, before libcurl does; false where the connection has failed by it. */
+bool smtp_connection_heard(struct smtp_connection *conn, char *line, size_t len);
+/* True where TLS was to be tried and is a must from now on, as the server offers it. */
+bool smtp_connection_must_encrypt(const struct smtp_connection *conn);
+/* Why there was no login, if the server has not refused one: what it offers is not what is spoken here. */
+void smtp_connection_fail_login(struct smtp_connection *conn);
+/* Fails a connection that wants a login, or was offered TLS, and went on without: libcurl does so in
+ * silence where it sees no offer. */
+void smtp_connection_check(struct smtp_connection *conn);
 
 #endif

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "smtp/dialogue_private.h"
 
 enum { MIN_RECIPIENTS = 100 }; /* what each server must take (RFC 5321 section 4.5.3.1.8) */
@@ -37,6 +38,21 @@ out_of_turn(struct smtp_dialogue *d, const struct smtp_reply *reply, const char 
 	smtp_reply_own(&why, "", "the server broke the protocol: \"%.300s\" %s",
 	    smtp_reply_line(reply, line, sizeof(line)), after);
 	return end(d, &why);
+}
+
+/* Shows what is no reply, up to the end of its line; of a line that came in pieces, the last one. */
+static void
+unreadable(struct smtp_reply *ret_why, const char *bytes, size_t n)
+{
+	const char *newline = memchr(bytes, '\n', n);
+	char shown[200];
+
+	if (newline != NULL)
+		n = (size_t)(newline - bytes);
+	while (n > 0 && bytes[n - 1] == '\r')
+		n--;
+	log_escape(shown, sizeof(shown), bytes, n);
+	smtp_reply_own(ret_why, "", "what the server said is no SMTP reply: \"%s\"", shown);
 }
 
 static int
@@ -212,7 +228,7 @@ smtp_dialogue_input(struct smtp_dialogue *d, const char *bytes, size_t n)
 	while (n > 0 && !d->over) {
 		result = smtp_reply_feed(&d->parser, bytes, n, &used);
 		if (result < 0) {
-			smtp_reply_own(&why, "", "what the server said is no SMTP reply");
+			unreadable(&why, bytes, n);
 			return end(d, &why);
 		}
 		if (result == 0)

@@ -1,6 +1,8 @@
 #include "smtp/hello.h"
 
+#include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/log.h"
 
@@ -20,28 +22,96 @@ smtp_hello_release(struct smtp_hello *hello)
 	buf_release(&hello->offers);
 }
 
-static void
-take_line(struct smtp_hello *hello, const char *line, size_t len)
+static bool
+begins_with(const char *text, size_t len, const char *word)
 {
-	char text[512];
+	size_t n = strlen(word);
 
-	if (len < 4 || memcmp(line, "250", 3) != 0)
+	return len >= n && strncasecmp(text, word, n) == 0 &&
+	    (len == n || text[n] == ' ' || text[n] == '\t' || text[n] == '=');
+}
+
+/* Brings an offer of STARTTLS or AUTH, of len bytes without its line end, into the form that libcurl
+ * knows.  "AUTH=PLAIN" is how servers wrote it before RFC 2554, and some still do. */
+static void
+spell_out(char *text, size_t len)
+{
+	size_t blanks = 0, i;
+
+	while (blanks < len && (text[blanks] == ' ' || text[blanks] == '\t'))
+		blanks++;
+	if (!begins_with(text + blanks, len - blanks, "STARTTLS") &&
+	    !begins_with(text + blanks, len - blanks, "AUTH"))
 		return;
-	/* A new list replaces the old: what was offered before STARTTLS counts no more. */
+	memmove(text, text + blanks, len - blanks);
+	memset(text + len - blanks, ' ', blanks);
+	for (i = 0; i < len; i++)
+		text[i] = (char)toupper((unsigned char)text[i]);
+	if (len > 4 && memcmp(text, "AUTH", 4) == 0)
+		text[4] = ' ';
+}
+
+/* A line of the list that answers EHLO, without its line end and behind its code. */
+static void
+take_offer(struct smtp_hello *hello, char *text, size_t len)
+{
+	char shown[512];
+
+	spell_out(text, len);
+	/* A new list replaces the old: what was offered before STARTTLS counts no more.  Its first line
+	 * names the server; libcurl takes a STARTTLS there for an offer, and so it is one. */
 	if (hello->n_lines == 0) {
 		memset(&hello->caps, 0, sizeof(hello->caps));
 		buf_clear(&hello->offers);
-		return;
+		if (!begins_with(text, len, "STARTTLS"))
+			return;
 	}
-	while (len > 4 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
+	smtp_capabilities_add(&hello->caps, text, len);
+	log_escape(shown, sizeof(shown), text, len);
+	buf_addf(&hello->offers, "%s\n", shown);
+	if (hello->caps.starttls && !hello->starttls)
+		hello->offered_tls = true;
+}
+
+static void
+take_line(struct smtp_hello *hello, char *line, size_t len)
+{
+	while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
 		len--;
-	smtp_capabilities_add(&hello->caps, line + 4, len - 4);
-	log_escape(text, sizeof(text), line + 4, len - 4);
-	buf_addf(&hello->offers, "%s\n", text);
+	if (hello->step == SMTP_HELLO_EHLO && len >= 3 && line[0] == '2')
+		take_offer(hello, line + (len > 3 ? 4 : 3), len > 3 ? len - 4 : 0);
+}
+
+/* What follows a reply, as libcurl goes on after it. */
+static void
+take_reply(struct smtp_hello *hello, int code)
+{
+	hello->answered = hello->step;
+	switch (hello->step) {
+	case SMTP_HELLO_GREETING:
+		hello->step = SMTP_HELLO_EHLO;
+		break;
+	case SMTP_HELLO_EHLO:
+		hello->step = code / 100 == 2 ? SMTP_HELLO_LOGIN : SMTP_HELLO_HELO;
+		hello->n_logins = 0;
+		break;
+	case SMTP_HELLO_HELO:
+		hello->step = SMTP_HELLO_LOGIN;
+		break;
+	case SMTP_HELLO_LOGIN:
+		hello->n_logins++;
+		if (code == 220 && !hello->starttls) {
+			hello->starttls = true;
+			hello->step = SMTP_HELLO_EHLO;
+		}
+		if (code == 235)
+			hello->authenticated = true;
+		break;
+	}
 }
 
 int
-smtp_hello_line(struct smtp_hello *hello, const char *line, size_t len)
+smtp_hello_line(struct smtp_hello *hello, char *line, size_t len)
 {
 	size_t used;
 	int result;
@@ -53,10 +123,7 @@ smtp_hello_line(struct smtp_hello *hello, const char *line, size_t len)
 		return result;
 	hello->n_lines = 0;
 	hello->n_replies++;
-	if (hello->parser.reply.code == 220 && hello->n_replies > 1)
-		hello->starttls = true;
-	if (hello->parser.reply.code == 235)
-		hello->authenticated = true;
+	take_reply(hello, hello->parser.reply.code);
 	return 1;
 }
 

@@ -13,7 +13,7 @@
 
 enum smtp_tls {
 	SMTP_TLS_NONE,	   /* never STARTTLS */
-	SMTP_TLS_TRY,	   /* STARTTLS where it is offered */
+	SMTP_TLS_TRY,	   /* STARTTLS where it is offered, and then it is required */
 	SMTP_TLS_REQUIRED, /* STARTTLS, or no delivery (RFC 3207) */
 	SMTP_TLS_IMPLICIT, /* TLS from the first byte (RFC 8314), usually port 465 */
 };

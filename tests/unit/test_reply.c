@@ -191,6 +191,16 @@ TEST(capabilities)
 	CHECK(!caps.pipelining);
 }
 
+/* smtp_hello_line() writes into what it is given. */
+static int
+hear(struct smtp_hello *hello, const char *said)
+{
+	char line[200];
+
+	snprintf(line, sizeof(line), "%s", said);
+	return smtp_hello_line(hello, line, strlen(line));
+}
+
 /* What was offered before STARTTLS is void: another could have written it. */
 TEST(the_list_after_starttls_counts)
 {
@@ -202,7 +212,7 @@ TEST(the_list_after_starttls_counts)
 
 	smtp_hello_init(&hello);
 	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-		CHECK(smtp_hello_line(&hello, lines[i], strlen(lines[i])) >= 0);
+		CHECK(hear(&hello, lines[i]) >= 0);
 		if (i == 4)
 			CHECK(hello.caps.pipelining && hello.caps.auth && !hello.starttls);
 	}
@@ -210,9 +220,70 @@ TEST(the_list_after_starttls_counts)
 	CHECK(hello.starttls && hello.authenticated);
 	CHECK_STR(hello.offers.s, "SIZE 5\nDSN\n");
 	CHECK(smtp_hello_refusal(&hello) == NULL);
-	CHECK_INT(smtp_hello_line(&hello, "535 5.7.8 no\r\n", 14), 1);
+	CHECK_INT(hear(&hello, "535 5.7.8 no\r\n"), 1);
 	CHECK(smtp_hello_refusal(&hello) != NULL);
-	CHECK_INT(smtp_hello_line(&hello, "what?\r\n", 7), -1);
+	CHECK_INT(hear(&hello, "what?\r\n"), -1);
+	smtp_hello_release(&hello);
+}
+
+/* How an offer reaches libcurl, which knows upper case alone. */
+static const struct {
+	const char *said, *passed;
+	bool tls;
+	unsigned auth;
+} offers[] = {
+	{ "250-STARTTLS\r\n", "250-STARTTLS\r\n", true, 0 },
+	{ "250-starttls\r\n", "250-STARTTLS\r\n", true, 0 },
+	{ "250 StartTLS\n", "250 STARTTLS\n", true, 0 },
+	{ "250- \tstarttls \r\n", "250-STARTTLS   \r\n", true, 0 },
+	{ "250-StartTls required\r\n", "250-STARTTLS REQUIRED\r\n", true, 0 },
+	{ "250-starttlsx\r\n", "250-starttlsx\r\n", false, 0 },
+	{ "250-x starttls\r\n", "250-x starttls\r\n", false, 0 },
+	{ "250-auth Plain login\r\n", "250-AUTH PLAIN LOGIN\r\n", false,
+	    SMTP_MECH_PLAIN | SMTP_MECH_LOGIN },
+	{ "250-AUTH=login\r\n", "250-AUTH LOGIN\r\n", false, SMTP_MECH_LOGIN },
+	{ "250-  auth\tplain\r\n", "250-AUTH PLAIN  \r\n", false, SMTP_MECH_PLAIN },
+	{ "250-auth\r\n", "250-AUTH\r\n", false, 0 },
+	{ "250-authplain\r\n", "250-authplain\r\n", false, 0 },
+	{ "250-X-auth plain\r\n", "250-X-auth plain\r\n", false, 0 },
+	{ "250-\r\n", "250-\r\n", false, 0 },
+	{ "250\r\n", "250\r\n", false, 0 },
+};
+
+TEST(offers_are_known_in_any_case)
+{
+	struct smtp_hello hello;
+	char line[100];
+	size_t i;
+
+	for (i = 0; i < sizeof(offers) / sizeof(offers[0]); i++) {
+		smtp_hello_init(&hello);
+		hear(&hello, "220 hi\r\n");
+		hear(&hello, "250-relay\r\n");
+		snprintf(line, sizeof(line), "%s", offers[i].said);
+		CHECK(smtp_hello_line(&hello, line, strlen(line)) >= 0);
+		CHECK_STR(line, offers[i].passed);
+		CHECK_ROW(offers[i].said, hello.caps.starttls == offers[i].tls);
+		CHECK_ROW(offers[i].said, hello.offered_tls == offers[i].tls);
+		CHECK_ROW(offers[i].said, hello.caps.auth == offers[i].auth);
+		smtp_hello_release(&hello);
+	}
+	/* Where the server's name should be: libcurl takes that for an offer. */
+	smtp_hello_init(&hello);
+	hear(&hello, "220 hi\r\n");
+	CHECK_INT(hear(&hello, "250 starttls\r\n"), 1);
+	CHECK(hello.offered_tls);
+	smtp_hello_release(&hello);
+	/* Lists are in the answer to EHLO alone. */
+	smtp_hello_init(&hello);
+	hear(&hello, "220-hi\r\n");
+	hear(&hello, "220 STARTTLS\r\n");
+	hear(&hello, "502 what?\r\n");
+	CHECK_INT(hello.answered, SMTP_HELLO_EHLO);
+	hear(&hello, "250-old\r\n");
+	hear(&hello, "250 STARTTLS\r\n");
+	CHECK_INT(hello.answered, SMTP_HELLO_HELO);
+	CHECK(!hello.offered_tls && !hello.caps.starttls);
 	smtp_hello_release(&hello);
 }
 

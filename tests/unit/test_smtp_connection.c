@@ -160,8 +160,11 @@ TEST(tls_is_tried_or_left)
 	deliver(&tried, &s, not_offered);
 	CHECK_STR(tried.outcomes, "S");
 	server_free(&s);
+	/* What is offered is a must: who can say 454 in the server's place could read the mail. */
 	deliver(&after, &s, refused);
-	CHECK_STR(after.outcomes, "S");
+	EXPECT_FAULT(&after, SMTP_FAULT_TLS);
+	CHECK_INT(after.fault.reply.code, 454);
+	CHECK_INT(server_count(&s, "MAIL"), 0);
 	server_free(&s);
 	deliver(&left, &s, refused);
 	CHECK_STR(left.outcomes, "S");
@@ -170,6 +173,101 @@ TEST(tls_is_tried_or_left)
 	play_free(&tried);
 	play_free(&after);
 	play_free(&left);
+}
+
+static const struct {
+	const char *name, *ehlo;
+	enum smtp_tls tls;
+	const char *user;
+} spellings[] = {
+	{ "lower case", "ehlo#1=250-s|250-starttls|250 SIZE 1000", SMTP_TLS_TRY, NULL },
+	{ "lower case, required", "ehlo#1=250-s|250-starttls|250 SIZE 1000", SMTP_TLS_REQUIRED,
+	    NULL },
+	{ "last, mixed", "ehlo#1=250-s|250 StartTls", SMTP_TLS_TRY, NULL },
+	{ "blanks before it", "ehlo#1=250-s|250-  starttls|250 SIZE 1000", SMTP_TLS_TRY, NULL },
+	{ "the only line", "ehlo#1=250 starttls", SMTP_TLS_TRY, NULL },
+	{ "with a login", "ehlo#1=250-s|250-auth plain|250 starttls", SMTP_TLS_TRY, "user" },
+};
+
+TEST(starttls_in_any_spelling)
+{
+	struct server s;
+	struct play p;
+	size_t i;
+
+	for (i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {
+		const char *args[] = { "-t", certificate("both.pem"), "-s", "auth plain",
+			spellings[i].ehlo, NULL };
+
+		memset(&p, 0, sizeof(p));
+		p.params.host = "localhost";
+		p.params.tls = spellings[i].tls;
+		p.params.user = spellings[i].user;
+		p.params.password = spellings[i].user != NULL ? secret : NULL;
+		p.params.ca_file = certificate("ca.pem");
+		deliver(&p, &s, args);
+		CHECK_ROW(spellings[i].name, p.outcomes[0] == 'S');
+		CHECK_ROW(spellings[i].name, server_count(&s, "tls 1\n") == 1);
+		/* The login is behind TLS. */
+		CHECK_ROW(spellings[i].name,
+		    server_count(&s, "AUTH PLAIN") == (spellings[i].user != NULL));
+		play_free(&p);
+		server_free(&s);
+	}
+}
+
+static const struct {
+	const char *name, *rule;
+	enum smtp_tls tls;
+	int code; /* of the fault; 0: it is sent after HELO */
+} refusals[] = {
+	{ "500", "ehlo=500 5.5.1 what?", SMTP_TLS_NONE, 0 },
+	{ "502, TLS tried", "ehlo=502 what?", SMTP_TLS_TRY, 0 },
+	{ "550", "ehlo=550 no", SMTP_TLS_NONE, 0 },
+	{ "421", "ehlo=421 4.3.2 busy", SMTP_TLS_NONE, 421 },
+	{ "421 and gone", "ehlo=421 4.3.2 busy,cut", SMTP_TLS_TRY, 421 },
+	{ "450, lines", "ehlo=450-4.7.1 grey|450 4.7.1 list", SMTP_TLS_NONE, 450 },
+	{ "451, TLS required", "ehlo=451 later", SMTP_TLS_REQUIRED, 451 },
+	{ "454", "ehlo=454 later", SMTP_TLS_TRY, 454 },
+};
+
+/* 4xx is no word about ESMTP (RFC 5321 section 4.1.4): what HELO would leave out may be what the mail
+ * needs. */
+TEST(ehlo_put_off_is_no_old_server)
+{
+	struct server s;
+	struct play p;
+	size_t i;
+
+	for (i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		const char *args[] = { refusals[i].rule, NULL };
+
+		memset(&p, 0, sizeof(p));
+		p.params.tls = refusals[i].tls;
+		deliver(&p, &s, args);
+		CHECK_ROW(refusals[i].name, server_count(&s, "> HELO") == (refusals[i].code == 0));
+		CHECK_ROW(refusals[i].name, p.outcomes[0] == (refusals[i].code == 0 ? 'S' : 'A'));
+		CHECK_ROW(refusals[i].name, p.fault.reply.code == refusals[i].code);
+		if (refusals[i].code != 0)
+			EXPECT_FAULT(&p, SMTP_FAULT_GREETING);
+		play_free(&p);
+		server_free(&s);
+	}
+}
+
+TEST(what_is_no_reply_is_shown)
+{
+	/* The server says an e with an acute accent in Latin-1. */
+	static const char *const args[] = { "ehlo=250-s|\xc3\xa9\x1b[31m no", NULL };
+	struct play p = { .n_jobs = 1 };
+	struct server s;
+
+	deliver(&p, &s, args);
+	EXPECT_FAULT(&p, SMTP_FAULT_PROTOCOL);
+	CHECK_STR(p.fault.reply.text,
+	    "what the server said is no SMTP reply: \"\\xe9\\x1b[31m no\"");
+	play_free(&p);
+	server_free(&s);
 }
 
 /* Words in clear behind the reply to STARTTLS would be taken for the server's (CVE-2021-22947). */
@@ -229,6 +327,10 @@ static const struct {
 	    "AUTH XOAUTH2 dXNlcj11c2VyQGV4YW1wbGUuY29tAWF1dGg9QmVhcmVyIHRvazNuAQE=", 0 },
 	{ "XOAUTH2 by choice", "AUTH XOAUTH2 OAUTHBEARER", NULL, SMTP_AUTH_XOAUTH2, true,
 	    "AUTH XOAUTH2 dXNlcj11c2VyQGV4YW1wbGUuY29tAWF1dGg9QmVhcmVyIHRvazNuAQE=", 0 },
+	{ "lower case", "auth plain login", NULL, SMTP_AUTH_AUTO, false,
+	    "AUTH PLAIN AHVzZXJAZXhhbXBsZS5jb20AczNjciJldCXDpA==", 0 },
+	{ "AUTH=", "AUTH=PLAIN", NULL, SMTP_AUTH_AUTO, false,
+	    "AUTH PLAIN AHVzZXJAZXhhbXBsZS5jb20AczNjciJldCXDpA==", 0 },
 	{ "no AUTH", "SIZE", NULL, SMTP_AUTH_AUTO, false, NULL, 0 },
 	{ "none in common", "AUTH CRAM-MD5 GSSAPI", NULL, SMTP_AUTH_AUTO, false, NULL, 0 },
 	{ "none by choice", "AUTH PLAIN", NULL, SMTP_AUTH_LOGIN, false, NULL, 0 },
@@ -262,6 +364,9 @@ TEST(logins_are_made_or_missed)
 			EXPECT_FAULT(&p, SMTP_FAULT_AUTH);
 			CHECK_INT(p.fault.reply.code, logins[i].code);
 			CHECK_INT(server_count(&s, "MAIL"), 0);
+			/* Nothing was denied where nothing was asked. */
+			if (server_count(&s, "> AUTH") == 0)
+				CHECK(strstr(p.fault.reply.text, "the server offers no") != NULL);
 		} else {
 			CHECK_STR(p.outcomes, "S");
 			CHECK_INT(server_count(&s, logins[i].said), 1);
