@@ -117,15 +117,6 @@ find_recipients(const struct settings *settings, const struct mail_raw *raw, boo
 	    from_header ? ": the header has none in To, Cc or Bcc" : "");
 }
 
-static bool
-needs_smtputf8(const struct mail_addresses *list)
-{
-	for (size_t i = 0; i < list->count; i++)
-		if (list->at[i].utf8)
-			return true;
-	return false;
-}
-
 static int
 enqueue(struct add_queue *q, const struct add_options *o, const struct opt_rest *rest,
     struct mail_raw *raw, const struct mail_address *sender, struct err *err)
@@ -161,7 +152,8 @@ enqueue(struct add_queue *q, const struct add_options *o, const struct opt_rest 
 	if (copy_text(raw, &sink, chunk, err) < 0)
 		return add_queue_drop(q, err);
 	facts.eight_bit = info->header_8bit || info->body_8bit;
-	facts.smtputf8 = info->needs_smtputf8 || sender->utf8 || needs_smtputf8(&recipients);
+	/* Addresses of the envelope speak for themselves when they are sent to. */
+	facts.smtputf8 = info->needs_smtputf8;
 	return add_queue_end(q, &facts, err);
 }
 

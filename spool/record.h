@@ -59,7 +59,7 @@ struct text_facts {
 	uint64_t
 	    checksum;	/* XXH3, 64 bits, over the record from its second line on, then the text */
 	bool eight_bit; /* bytes above 127: BODY=8BITMIME (RFC 6152) */
-	bool smtputf8;	/* headers or addresses outside ASCII (RFC 6531) */
+	bool smtputf8;	/* an address in the header is not ASCII (RFC 6531) */
 };
 
 /* Strings are owned by whoever filled the record in; those of record_unpack by the record. */

@@ -118,6 +118,27 @@ mails() { /usr/bin/python3 "$MAILQ_TOP/tests/helpers/mails.py" "$@"; }
 	assert_match "$(history_of failed local | value reason)" SMTPUTF8
 }
 
+@test "a recipient who needs SMTPUTF8 fails alone, unless the header needs it too" {
+	start_keeper old port
+	accounts "$(relay old "$port")"
+	add --id hidden --to good@example.org --bcc 'юзер@example.org' --cc 'two@bücher.example'
+	add --id shown --to good@example.org --to 'юзер@example.org'
+	printf 'From: a@example.com\nTo: Bücher <post@bücher.example>\n\nB\n' >mail
+	mailq-add -i --id raw -f a@example.com good@example.org 'юзер@example.org' <mail
+	run_mailq
+	assert_equal "$(state hidden)$(state raw)" failedfailed
+	assert_equal "$(state shown)" failed
+	# Two were sent to those who can have it.
+	assert_equal "$(cat old/*.json | tr -d ' \n' | grep -o '"recipients":[^]]*]' | LC_ALL=C sort |
+		paste -sd' ')" \
+		'"recipients":["good@example.org","two@xn--bcher-kva.example"] "recipients":["good@example.org"]'
+	grep -q $'^To: B\xc3\xbccher <post@xn--bcher-kva.example>\r$' old/*.eml
+	run history_of failed hidden
+	assert_match "$(value reason <<<"$output")" 'юзер@example.org: the address needs SMTPUTF8'
+	run history_of failed shown
+	assert_match "$(value reason <<<"$output")" 'an address in the header is not ASCII'
+}
+
 @test "8-bit text fails clearly at a server without 8BITMIME, unless it is told to go" {
 	start_keeper seven port --7bit
 	accounts "$(relay strict "$port")" "$(relay force "$port" 'force_8bit = true;')"

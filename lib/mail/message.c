@@ -255,13 +255,20 @@ any_utf8(const struct mail_addresses *list)
 	return false;
 }
 
+/* For a field of the message's own, which an extra header of that name replaces. */
+static bool
+any_written(const struct mail_message *m, const char *name, const struct mail_addresses *list)
+{
+	return mail_message_extra(m, name) == NULL && any_utf8(list);
+}
+
 bool
 mail_message_needs_smtputf8(const struct mail_message *m)
 {
-	if (m->from.utf8 || any_utf8(&m->to) || any_utf8(&m->cc) || any_utf8(&m->bcc) ||
-	    any_utf8(&m->reply_to))
-		return true;
-	if (m->return_path != NULL && !is_ascii(m->return_path, strlen(m->return_path)))
+	const struct mail_addresses from = { (struct mail_address *)&m->from, 1, 1 };
+
+	if (any_written(m, "From", &from) || any_written(m, "To", &m->to) ||
+	    any_written(m, "Cc", &m->cc) || any_written(m, "Reply-To", &m->reply_to))
 		return true;
 	for (size_t i = 0; i < m->extra_count; i++) {
 		struct mail_addresses list AUTO_ADDRESSES = MAIL_ADDRESSES_INIT;

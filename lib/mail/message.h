@@ -156,7 +156,8 @@ int mail_message_complete(struct mail_message *m, const char *host, struct err *
 const char *mail_message_sender(const struct mail_message *m);
 /* Appends to, cc and bcc to list, each address once. */
 void mail_message_envelope(const struct mail_message *m, struct mail_addresses *list);
-/* True if an address anywhere in it has a local part that is not ASCII (RFC 6531). */
+/* True if an address in its header has a local part that is not ASCII: the message as a whole needs SMTPUTF8
+ * (RFC 6531).  What is in the envelope alone (bcc, return_path) does not count: it concerns whom it names. */
 bool mail_message_needs_smtputf8(const struct mail_message *m);
 
 #endif

@@ -5,7 +5,8 @@
  *
  * The text passes byte for byte, but for this: every line ends with CRLF, whatever it was (LF,
  * CRLF, CR CR LF, a lone CR; within a header field a lone CR becomes a space, so that it begins no
- * new field); a leading mbox "From " line, Bcc and Resent-Bcc are gone; Date, Message-ID and From
+ * new field); a leading mbox "From " line, Bcc and Resent-Bcc are gone; in an address whose local part
+ * is ASCII, the domain is too (A-labels), unless the header is signed (DKIM); Date, Message-ID and From
  * are added where they are missing; a blank line is put between header and body where there was
  * none, also for a text with no header at all.
  *

@@ -25,6 +25,15 @@ is_one_of(const struct mail_field *field, const char *const *names)
 	return false;
 }
 
+bool
+raw_field_has_addresses(const struct mail_field *field)
+{
+	static const char *const names[] = { "From", "Sender", "Reply-To", "To", "Cc",
+		"Resent-From", "Resent-Sender", "Resent-To", "Resent-Cc", NULL };
+
+	return is_one_of(field, names);
+}
+
 static const char *const recipients[] = { "To", "Cc", "Bcc", NULL };
 static const char *const resent[] = { "Resent-To", "Resent-Cc", "Resent-Bcc", NULL };
 
@@ -64,7 +73,7 @@ mail_raw_recipients(const struct mail_raw *raw, struct mail_addresses *list, str
 	return 0;
 }
 
-/* True if a domain is written in other letters than ASCII: it passes as it is. */
+/* True if a domain is (still) written in other letters than ASCII: it passes as it is. */
 static bool
 has_wide_domain(struct view value)
 {
@@ -85,13 +94,11 @@ has_wide_domain(struct view value)
 static void
 look_at_addresses(struct mail_raw *raw, const struct mail_field *field)
 {
-	static const char *const names[] = { "From", "Sender", "Reply-To", "To", "Cc",
-		"Resent-From", "Resent-Sender", "Resent-To", "Resent-Cc", NULL };
 	struct mail_addresses list AUTO_ADDRESSES = MAIL_ADDRESSES_INIT;
 	bool wide = !is_ascii(field->value.s, field->value.len);
 	bool from = mail_field_is(field, "From") && raw->from == NULL;
 
-	if ((!from && !wide) || !is_one_of(field, names))
+	if ((!from && !wide) || !raw_field_has_addresses(field))
 		return;
 	if (wide && has_wide_domain(field->value))
 		raw->info.needs_smtputf8 = true;
@@ -195,9 +202,11 @@ raw_header_finish(struct mail_raw *raw, struct err *err)
 {
 	struct mail_addresses list AUTO_ADDRESSES = MAIL_ADDRESSES_INIT;
 	struct present present = { false, false, false };
-	struct view rest = buf_view(&raw->header);
+	struct view rest;
 	struct mail_field field;
 
+	raw_header_ascii_domains(raw);
+	rest = buf_view(&raw->header);
 	raw->info.header_8bit = !is_ascii(raw->header.s, raw->header.len);
 	raw->info.has_nul = memchr(raw->header.s, '\0', raw->header.len) != NULL;
 	raw->info.long_line = has_long_line(&raw->header);

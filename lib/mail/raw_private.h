@@ -32,5 +32,10 @@ int raw_header_finish(struct mail_raw *raw, struct err *err);
 /* True for a field that is not passed on. */
 struct mail_field;
 bool raw_field_is_hidden(const struct mail_field *field);
+/* True for a field that is passed on and holds addresses. */
+bool raw_field_has_addresses(const struct mail_field *field);
+/* Writes domains that are not ASCII as A-labels (RFC 5890), in addresses whose local part is ASCII: so they
+ * need no SMTPUTF8.  A header with a signature stays as it is, and so does a domain that is not valid. */
+void raw_header_ascii_domains(struct mail_raw *raw);
 
 #endif

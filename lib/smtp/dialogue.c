@@ -124,48 +124,76 @@ smtp_dialogue_takes(const struct smtp_dialogue *d)
 	return d->n == 1 && d->x[0].sent == STAGE_END && !d->x[0].stopped;
 }
 
+static void
+fail_recipient(struct smtp_recipient *r, const char *status, const char *why)
+{
+	r->outcome = SMTP_FAILED;
+	r->reply = xcalloc(1, sizeof(*r->reply));
+	smtp_reply_own(r->reply, status, "%s", why);
+}
+
+/* Settles the recipients that cannot be told this server; the others can (RFC 6531 section 3.4 asks for
+ * SMTPUTF8 by the transaction, and without these it needs none).  *ret_utf8: one that can is not ASCII. */
+static void
+admit_recipients(const struct smtp_dialogue *d, struct smtp_job *job, bool *ret_utf8)
+{
+	struct smtp_recipient *r;
+	bool ascii;
+	size_t i;
+
+	for (i = smtp_next_pending(job, 0); i < job->n_recipients;
+	     i = smtp_next_pending(job, i + 1)) {
+		r = &job->recipients[i];
+		if (!smtp_address_fits(r->address, &ascii))
+			fail_recipient(r, "5.1.3",
+			    "the address cannot be written in an SMTP command");
+		else if (!ascii && !d->caps.smtputf8)
+			fail_recipient(r, "5.6.7",
+			    "the address needs SMTPUTF8, which the server does not offer");
+		else
+			*ret_utf8 |= !ascii;
+	}
+}
+
+static bool
+admit_sender(const struct smtp_dialogue *d, struct smtp_job *job, bool *ret_utf8)
+{
+	bool ascii = true;
+
+	if (job->sender[0] == '\0')
+		return true;
+	if (!smtp_address_fits(job->sender, &ascii)) {
+		smtp_reply_own(&job->reply, "5.1.7",
+		    "the sender's address cannot be written in an SMTP command: %s", job->sender);
+		return false;
+	}
+	if (!ascii && !d->caps.smtputf8) {
+		smtp_reply_own(&job->reply, "5.6.7",
+		    "the sender's address needs SMTPUTF8, which the server does not offer: %s",
+		    job->sender);
+		return false;
+	}
+	*ret_utf8 |= !ascii;
+	return true;
+}
+
 /*
- * Refuses what must not be written: settles recipients whose address does not fit, and returns
+ * Refuses what must not be written: settles recipients that this server cannot have, and returns
  * false with job->reply filled where the whole message cannot go.
  */
 static bool
 admit(const struct smtp_dialogue *d, struct smtp_job *job, bool *ret_utf8)
 {
-	bool ascii, utf8 = (job->flags & SMTP_JOB_SMTPUTF8) != 0;
-	struct smtp_recipient *r;
-	size_t i;
-
-	if (job->sender[0] != '\0') {
-		if (!smtp_address_fits(job->sender, &ascii)) {
-			smtp_reply_own(&job->reply, "5.1.7",
-			    "the sender's address cannot be "
-			    "written in an SMTP command: %s",
-			    job->sender);
-			return false;
-		}
-		utf8 |= !ascii;
-	}
-	for (i = smtp_next_pending(job, 0); i < job->n_recipients;
-	     i = smtp_next_pending(job, i + 1)) {
-		r = &job->recipients[i];
-		if (smtp_address_fits(r->address, &ascii)) {
-			utf8 |= !ascii;
-			continue;
-		}
-		r->outcome = SMTP_FAILED;
-		r->reply = xcalloc(1, sizeof(*r->reply));
-		smtp_reply_own(r->reply, "5.1.3",
-		    "the address cannot be written in an SMTP "
-		    "command: %s",
-		    r->address);
-	}
-	*ret_utf8 = utf8;
-	if (utf8 && !d->caps.smtputf8) {
+	*ret_utf8 = (job->flags & SMTP_JOB_SMTPUTF8) != 0;
+	if (!admit_sender(d, job, ret_utf8))
+		return false;
+	if (*ret_utf8 && !d->caps.smtputf8) {
 		smtp_reply_own(&job->reply, "5.6.7",
-		    "the message needs SMTPUTF8 (an address or a "
-		    "header is not ASCII), which the server does not offer");
+		    "an address in the header is not ASCII, so the message needs SMTPUTF8 for all "
+		    "its recipients, and the server does not offer that");
 		return false;
 	}
+	admit_recipients(d, job, ret_utf8);
 	if ((job->flags & SMTP_JOB_8BIT) != 0 && !d->caps.eight_bit &&
 	    (d->flags & SMTP_DIALOGUE_FORCE_8BIT) == 0) {
 		smtp_reply_own(&job->reply, "5.6.3",

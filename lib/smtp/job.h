@@ -41,8 +41,11 @@ struct smtp_recipient {
 };
 
 enum {
-	SMTP_JOB_8BIT = 1,     /* the content has bytes above 0x7f: BODY=8BITMIME */
-	SMTP_JOB_SMTPUTF8 = 2, /* its header has: SMTPUTF8 (RFC 6531); implied by UTF-8 addresses */
+	SMTP_JOB_8BIT = 1, /* the content has bytes above 0x7f: BODY=8BITMIME */
+	SMTP_JOB_SMTPUTF8 =
+	    2, /* an address in its header is not ASCII: SMTPUTF8 (RFC 6531).  Addresses of
+				* the envelope ask for it by themselves, and where the server lacks it a
+				* recipient fails alone. */
 	SMTP_JOB_RET_FULL = 4, /* RET=FULL (RFC 3461) */
 	SMTP_JOB_RET_HDRS = 8, /* RET=HDRS */
 };

@@ -216,6 +216,10 @@ TEST(utf8_addresses_need_smtputf8)
 	CHECK(!mail_message_needs_smtputf8(&m));
 	CHECK_INT(mail_message_recipients(&m, MAIL_CC, "x@bücher.example", NULL, &err), 0);
 	CHECK(!mail_message_needs_smtputf8(&m));
+	/* What only the envelope says concerns whom it names. */
+	CHECK_INT(mail_message_recipients(&m, MAIL_BCC, "почта@b.example", NULL, &err), 0);
+	CHECK_INT(mail_message_return_path(&m, "почта@b.example", NULL, &err), 0);
+	CHECK(!mail_message_needs_smtputf8(&m));
 	CHECK_INT(mail_message_header_line(&m, "Reply-To: почта@b.example", &err), 0);
 	CHECK(mail_message_needs_smtputf8(&m));
 	compose(&m, &out);

@@ -313,6 +313,46 @@ TEST(a_bad_recipient_fails_alone)
 	end(&p);
 }
 
+/* One that needs SMTPUTF8 does not keep the message from the others. */
+TEST(a_utf8_recipient_fails_alone)
+{
+	struct letter l;
+	struct play p;
+
+	begin(&p, &pipelining);
+	letter(&l, "a@x", "b@y \xc3\xa4@y c@y", "Hi\r\n");
+	smtp_dialogue_take(p.d, &l.job);
+	SAID(&p, "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nDATA\r\n");
+	server(&p, "250 ok\r\n250 ok\r\n450 later\r\n354 go\r\n");
+	server(&p, "250 done\r\n");
+	SETTLED(&p, &l.job, SMTP_SENT);
+	CHECK_INT(l.to[0].outcome, SMTP_SENT);
+	CHECK_INT(l.to[1].outcome, SMTP_FAILED);
+	CHECK_STR(l.to[1].reply->status, "5.6.7");
+	CHECK_STR(l.to[1].reply->text,
+	    "the address needs SMTPUTF8, which the server does not offer");
+	CHECK_INT(l.to[2].outcome, SMTP_DEFERRED);
+	smtp_job_reset(&l.job);
+	end(&p);
+	/* Where the server has it, all go in one transaction. */
+	begin(&p, &all);
+	letter(&l, "a@x", "b@y \xc3\xa4@y", "Hi\r\n");
+	smtp_dialogue_take(p.d, &l.job);
+	SAID(&p,
+	    "MAIL FROM:<a@x> SIZE=4 SMTPUTF8\r\nRCPT TO:<b@y>\r\nRCPT TO:<\xc3\xa4@y>\r\nDATA\r\n");
+	end(&p);
+	/* The header is everybody's. */
+	begin(&p, &pipelining);
+	letter(&l, "a@x", "b@y \xc3\xa4@y", "Hi\r\n");
+	l.job.flags = SMTP_JOB_SMTPUTF8;
+	smtp_dialogue_take(p.d, &l.job);
+	SAID(&p, "");
+	SETTLED(&p, &l.job, SMTP_FAILED);
+	CHECK(strstr(l.job.reply.text, "in the header") != NULL);
+	smtp_job_reset(&l.job);
+	end(&p);
+}
+
 TEST(parameters)
 {
 	struct letter l;

@@ -222,7 +222,11 @@ TEST(wide_addresses)
 		{ "To: \xc3\xbc@b\n\n", 1, 1 },
 		{ "Cc: x <a@b\xc3\xbc"
 		  "cher.example>\n\n",
+		    0, 0 },
+		{ "Cc: \xc3\xbc@b\xc3\xbc"
+		  "cher.example\n\n",
 		    1, 1 },
+		{ "Cc: a@\xff.example\n\n", 1, 1 },
 		{ "X-Other: a@b\xc3\xbc"
 		  "cher.example\n\n",
 		    1, 0 },
@@ -235,6 +239,54 @@ TEST(wide_addresses)
 
 		CHECK_INT(mail_raw_info(raw)->header_8bit, wide[i].header_8bit);
 		CHECK_ROW(wide[i].text, mail_raw_info(raw)->needs_smtputf8 == wide[i].smtputf8);
+	}
+}
+
+#define BUECHER                                                                                    \
+	"b\xc3\xbc"                                                                                \
+	"cher.example"
+#define A_LABEL "xn--bcher-kva.example"
+
+/* Fields as they come and as they go on. */
+static const struct {
+	const char *field, *passed;
+} domains[] = {
+	{ "To: a@" BUECHER, "To: a@" A_LABEL },
+	{ "to: A <a@" BUECHER ">,\r\n\tb@c.example, d@" BUECHER " (x@" BUECHER ")",
+	    "to: A <a@" A_LABEL ">,\r\n\tb@c.example, d@" A_LABEL " (x@" BUECHER ")" },
+	{ "Cc: \"J\xc3\xb6rg @" BUECHER "\" <\"a b\"@" BUECHER ">",
+	    "Cc: \"J\xc3\xb6rg @" BUECHER "\" <\"a b\"@" A_LABEL ">" },
+	{ "Reply-To: x: a@" BUECHER ";", "Reply-To: x: a@" A_LABEL ";" },
+	{ "Sender: a@" BUECHER " <b@c.example>", "Sender: a@" BUECHER " <b@c.example>" },
+	{ "Resent-To: \xc3\xbc@" BUECHER ", a@" BUECHER,
+	    "Resent-To: \xc3\xbc@" BUECHER ", a@" A_LABEL },
+	{ "From: \"\xc3\xbc\"@" BUECHER, "From: \"\xc3\xbc\"@" BUECHER },
+	{ "From: \"a\\\"@" BUECHER, "From: \"a\\\"@" BUECHER },
+	{ "To: a@b\xfc"
+	  "cher.example",
+	    "To: a@b\xfc"
+	    "cher.example" },
+	{ "To: a@-\xc3\xbc-.example", "To: a@-\xc3\xbc-.example" },
+	{ "To: a@[\xc3\xbc], (a@" BUECHER, "To: a@[\xc3\xbc], (a@" BUECHER },
+	{ "Subject: a@" BUECHER, "Subject: a@" BUECHER },
+	{ "DKIM-Signature: v=1\r\nTo: a@" BUECHER, "DKIM-Signature: v=1\r\nTo: a@" BUECHER },
+};
+
+TEST(domains_become_ascii)
+{
+	char text[1000];
+
+	for (size_t i = 0; i < sizeof domains / sizeof *domains; i++) {
+		struct buf out AUTO_BUF = BUF_INIT(2000);
+		struct mail_raw *raw;
+
+		snprintf(text, sizeof text, "Date: d\r\n%s\r\nMessage-ID: <m@b>\r\n\r\n",
+		    domains[i].field);
+		raw = pass(&defaults, text, strlen(text), 100, &out);
+		snprintf(text, sizeof text, "Date: d\r\n%s\r\nMessage-ID: <m@b>\r\n",
+		    domains[i].passed);
+		CHECK_ROW(domains[i].field, strncmp(out.s, text, strlen(text)) == 0);
+		mail_raw_free(raw);
 	}
 }
 
