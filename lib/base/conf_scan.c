@@ -86,10 +86,15 @@ check_number(struct scan *s)
 	char *end;
 
 	digits = start + (*start == '-' || *start == '+');
+	/* A sign alone: libconfig refuses it.  strtoull would pass over blanks, line ends and a second sign. */
+	if (!isdigit((unsigned char)*digits)) {
+		s->p = digits;
+		return 0;
+	}
 	hexadecimal = digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X');
 	errno = 0;
 	value = strtoull(digits, &end, hexadecimal ? 16 : 10);
-	s->p = end > digits ? end : digits + 1;
+	s->p = end;
 	if (!hexadecimal && (*end == '.' || *end == 'e' || *end == 'E')) {
 		s->p += strspn(s->p, ".0123456789eE+-");
 		return 0;

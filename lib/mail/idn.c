@@ -1,7 +1,9 @@
 #include "mail/idn.h"
 
+#include <ctype.h>
 #include <dlfcn.h>
 #include <idn2.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -40,12 +42,26 @@ load(struct functions *ret_functions, struct err *err)
 	return 0;
 }
 
+/*
+ * The mapping turns fullwidth signs into ASCII ones: without this look, "user：pw＠host" would come out as
+ * "user:pw@host", and "a，b" as a list of two.
+ */
+static bool
+is_host_name(const char *name)
+{
+	for (; *name != '\0'; name++)
+		if (!isalnum((unsigned char)*name) && strchr("-_.", *name) == NULL)
+			return false;
+	return true;
+}
+
 int
 mail_idn_ascii(const char *domain, size_t len, char *ret_ascii, size_t size, struct err *err)
 {
 	char *source AUTO_FREE = xstrndup(domain, len);
 	struct functions f = { NULL, NULL, NULL };
 	uint8_t *name = NULL;
+	bool plain;
 	size_t n;
 	int rc;
 
@@ -55,9 +71,13 @@ mail_idn_ascii(const char *domain, size_t len, char *ret_ascii, size_t size, str
 	if (rc != IDN2_OK)
 		return err_set(err, EX_DATAERR, "no valid domain: %s", f.strerror(rc));
 	n = strlen((const char *)name);
-	if (n < size)
+	plain = is_host_name((const char *)name);
+	if (plain && n < size)
 		memcpy(ret_ascii, name, n + 1);
 	f.free(name);
+	if (!plain)
+		return err_set(err, EX_DATAERR,
+		    "no valid domain: expected letters, digits, hyphens and dots");
 	if (n >= size)
 		return err_set(err, EX_DATAERR, "the domain is too long");
 	return 0;

@@ -11,7 +11,8 @@
 #include "base/err.h"
 
 /*
- * Turns a domain in UTF-8 into A-labels, written into ret_ascii and terminated.  -1 with EX_DATAERR
+ * Turns a domain in UTF-8 into A-labels, written into ret_ascii and terminated: letters, digits,
+ * hyphens, underscores and dots, whatever the mapping makes of fullwidth signs.  -1 with EX_DATAERR
  * where the domain is not valid, EX_UNAVAILABLE where the library is not installed.
  */
 int mail_idn_ascii(const char *domain, size_t len, char *ret_ascii, size_t size, struct err *err);

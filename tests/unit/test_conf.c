@@ -205,6 +205,11 @@ static const struct {
 	    "x.conf:1: a number that does not fit into 32 bits "
 	    "(expected an L behind it, or a string)" },
 	{ "size = 99999999999999999999L;", "x.conf:1: a number that does not fit into 64 bits" },
+	{ "yes = -\n99999999999;",
+	    "x.conf:2: a number that does not fit into 32 bits "
+	    "(expected an L behind it, or a string)" },
+	{ "size = --1;", "x.conf:1: syntax error" },
+	{ "size = -", "x.conf:1: syntax error" },
 	{ "size = 0xFFFFFFFF;",
 	    "x.conf:1: a number that does not fit into 32 bits "
 	    "(expected an L behind it, or a string)" },
@@ -366,6 +371,29 @@ TEST(conf_parses_text_for_several_structs)
 	CHECK_INT(parse("x = 1;\n  @include \"x.conf\"\n", &t, &other, &err), -1);
 	CHECK_STR(err.msg, "x.conf:2: @include is not for this file");
 	conf_release(schema, &t);
+}
+
+/* What lies behind the end is not looked at. */
+TEST(conf_parses_no_further_than_the_text)
+{
+	static const char *const ends[] = { "-", "+", "0", "0x", "1.", "1L", "/", "/*", "#", "\"",
+		"\"\\", "@", "@include", "a", "*" };
+	struct target t;
+	struct err err;
+	char text[64];
+
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+		const struct conf_target target = { schema, &t };
+
+		memset(text, '9', sizeof text);
+		snprintf(text, sizeof text, "yes = %s", ends[i]);
+		memset(&t, 0, sizeof t);
+		conf_defaults(schema, &t);
+		err = (struct err)ERR_INIT;
+		CHECK_INT(conf_parse(text, strlen(text), "x.conf", &target, 1, &err), -1);
+		CHECK_ROW(ends[i], strstr(err.msg, "does not fit") == NULL);
+		conf_release(schema, &t);
+	}
 }
 
 /* Each value as text, and what comes of reading it again, are the same. */

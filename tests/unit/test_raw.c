@@ -268,6 +268,8 @@ static const struct {
 	    "cher.example" },
 	{ "To: a@-\xc3\xbc-.example", "To: a@-\xc3\xbc-.example" },
 	{ "To: a@[\xc3\xbc], (a@" BUECHER, "To: a@[\xc3\xbc], (a@" BUECHER },
+	/* A fullwidth comma, which the mapping of IDN turns into one that separates addresses. */
+	{ "To: a@x\xef\xbc\x8cy." BUECHER, "To: a@x\xef\xbc\x8cy." BUECHER },
 	{ "Subject: a@" BUECHER, "Subject: a@" BUECHER },
 	{ "DKIM-Signature: v=1\r\nTo: a@" BUECHER, "DKIM-Signature: v=1\r\nTo: a@" BUECHER },
 };

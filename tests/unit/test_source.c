@@ -25,6 +25,22 @@ static const struct {
 	{ "http://b\xc3\xbc"
 	  "cher.example/",
 	    "http://xn--bcher-kva.example/", NULL },
+	{ "http://ex\xef\xbd\x81mple\xe3\x80\x82test/", "http://example.test/", NULL },
+	/* Fullwidth signs, which the mapping of IDN turns into the signs of a URL. */
+	{ "http://user\xef\xbc\x9apw\xef\xbc\xa0host.test/", NULL, "no valid domain" },
+	{ "http://127.0.0.1\xef\xbc\x9a"
+	  "80/",
+	    NULL, "no valid domain" },
+	{ "http://127.0.0.1\xef\xbc\x8fx.test/", NULL, "no valid domain" },
+	{ "http://127.0.0.1\xef\xbc\x9f.test/", NULL, "no valid domain" },
+	{ "http://127.0.0.1\xef\xbc\x83.test/", NULL, "no valid domain" },
+	{ "http://\xef\xbc\xbb"
+	  "1\xef\xbc\xbd/",
+	    NULL, "no valid domain" },
+	{ "http://a\xef\xbc\x85"
+	  "41.test/",
+	    NULL, "no valid domain" },
+	{ "http://e\xe2\x80\x85=", NULL, "no valid domain" },
 	{ "", NULL, "begins with http" },
 	{ "ftp://example.com/", NULL, "begins with http" },
 	{ "file:///etc/passwd", NULL, "begins with http" },
