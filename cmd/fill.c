@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cmd/deliver.h"
 #include "cmd/fetch.h"
+#include "spool/twin.h"
 
 /* How many messages are in hand for one outlet at the most: what a crash can leave uncertain after a
  * power cut, and what other runners and operators cannot touch. */
@@ -209,6 +210,10 @@ take_one(struct outlet *outlet, size_t *asides, bool *ret_more, struct err *err)
 	if (beyond == NULL && stream->slots != NULL &&
 	    !may_take(outlet, stream->slots, stream->slots->group, &beyond))
 		return 0;
+	if (stream->entry.twin &&
+	    twin_find(d->spool, stream->entry.lane, stream->entry.text, STATE_DEFERRED, true, err) <
+		0)
+		return -1;
 	work = xcalloc(1, sizeof *work);
 	work->outlet = outlet;
 	result = runner_claim(&d->runner, &stream->entry, &work->claim, err);

@@ -139,6 +139,7 @@ wanted_next(struct outlet *outlet, struct queue_entry *entry)
 		entry->lane = wanted->lane;
 		entry->dir = outlet->wanted_dir;
 		entry->text = wanted->text;
+		entry->twin = true; /* perhaps: the walk ends with the first that it finds */
 		return true;
 	}
 	return false;

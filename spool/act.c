@@ -13,6 +13,7 @@
 #include "spool/oplog.h"
 #include "spool/part.h"
 #include "spool/partial.h"
+#include "spool/twin.h"
 
 /*
  * The rename (or unlink) comes first and its line after it.  A message's state is where its name
@@ -121,7 +122,8 @@ move_to(struct acting *acting, const struct place *place, enum state state,
 		return -1;
 	open_target(acting, state, lane, name);
 	message_name_format(name, text);
-	if (target->fd >= 0 && renameat(place->dir, place->text, target->fd, text) == 0) {
+	if (target->fd >= 0 &&
+	    twin_rename(acting->spool, place->dir, place->text, target->fd, text) == 0) {
 		target->moves++;
 		return 0;
 	}

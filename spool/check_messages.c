@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "spool/count.h"
 #include "spool/dirs.h"
 #include "spool/journal_audit.h"
+#include "spool/twin.h"
 
 /* One of the directories in which messages stand. */
 struct spot {
@@ -32,22 +34,7 @@ spot_path(const struct spot *spot, const char *name, char *ret, size_t size)
 int
 check_set_aside(struct checking *c, int dir, const char *name, const char *as)
 {
-	AUTO_FD int corrupt = fs_open_dir(c->spool->root, "corrupt");
-	char to[NAME_SIZE + 16];
-
-	if (corrupt < 0)
-		return -1;
-	for (unsigned int i = 0; i < 1000; i++) {
-		if (i == 0)
-			snprintf(to, sizeof to, "%s", as);
-		else
-			snprintf(to, sizeof to, "%.230s~%u", as, i);
-		if (renameat2(dir, name, corrupt, to, RENAME_NOREPLACE) == 0)
-			return fsync(corrupt) < 0 || fsync(dir) < 0 ? -1 : 0;
-		if (errno != EEXIST)
-			return -1;
-	}
-	return -1;
+	return twin_set_aside(c->spool, dir, name, as);
 }
 
 static void
@@ -96,6 +83,56 @@ check_place(const struct spot *spot, const char *path, const struct message_name
 		    record->account, batch);
 }
 
+/* A set of names, each by its sum with its lane: 16 bytes a message. */
+static bool
+is_new(struct check_names *names, uint64_t sum)
+{
+	size_t slot;
+
+	if (2 * names->count >= names->room) {
+		struct check_names larger = { .room = names->room > 0 ? 2 * names->room : 1024 };
+
+		larger.sums = xcalloc(larger.room, sizeof *larger.sums);
+		for (size_t i = 0; i < names->room; i++)
+			if (names->sums[i] != 0)
+				is_new(&larger, names->sums[i]);
+		free(names->sums);
+		*names = larger;
+	}
+	sum += sum == 0; /* 0 is a free slot */
+	for (slot = sum & (names->room - 1); names->sums[slot] != 0;
+	     slot = (slot + 1) & (names->room - 1))
+		if (names->sums[slot] == sum)
+			return false;
+	names->sums[slot] = sum;
+	names->count++;
+	return true;
+}
+
+/* One name in two buckets of a lane (spool/twin.h).  One that moved while we looked is met twice too,
+ * so it is looked for by itself. */
+static void
+check_twin(const struct spot *spot, const char *text, const char *path)
+{
+	struct checking *c = spot->c;
+	AUTO(checksum_end) struct checksum *sum = checksum_begin();
+	struct err err = ERR_INIT;
+	int others;
+
+	if (!spot->in_bucket)
+		return;
+	checksum_add(sum, spot->lane, strlen(spot->lane) + 1);
+	checksum_add(sum, text, strlen(text));
+	if (is_new(&c->names, checksum_value(sum)))
+		return;
+	others = twin_find(c->spool, spot->lane, text, STATE_FAILED, c->repair, &err);
+	if (others < 0)
+		check_tell(c, CHECK_FAULT, path, "%s", err.msg);
+	else if (others > 0)
+		check_tell(c, c->repair ? CHECK_REPAIRED : CHECK_FAULT, path,
+		    "stands in another bucket of its lane too; it is sent once");
+}
+
 /* Each blob is read once, however many messages need it. */
 static int
 verify_parts(struct checking *c, int fd, const struct message_name *name,
@@ -140,6 +177,7 @@ look_at_message(const char *text, unsigned char type, void *arg)
 		damaged(spot, text, path, &err);
 	else
 		check_place(spot, path, &name, &record);
+	check_twin(spot, text, path);
 	record_release(&record);
 	return 0;
 }
@@ -346,4 +384,6 @@ check_messages(struct checking *c)
 	for (size_t i = 0; i < runners.count; i++)
 		check_runner(c, cur, runners.names[i]);
 	dirs_release(&runners);
+	free(c->names.sums);
+	c->names = (struct check_names){ 0 };
 }

@@ -10,6 +10,12 @@
 #include "spool/park.h"
 #include "spool/partial.h"
 
+/* Names that were met. */
+struct check_names {
+	uint64_t *sums;
+	size_t count, room;
+};
+
 struct checking {
 	struct spool *spool;
 	bool repair;
@@ -21,6 +27,7 @@ struct checking {
 	int dir;		    /* the directory that check_each() is listing */
 	struct oplog log;	    /* of what was repaired */
 	struct content_known known; /* parts that were found sound */
+	struct check_names names;
 };
 
 enum check_weight {

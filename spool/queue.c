@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "spool/queue_private.h"
 
 /* So many loaded buckets are kept open at the most: with a lane for each batch, any number may have
  * a message that is next. */
@@ -19,41 +20,6 @@
 /* No further bucket is loaded beside so many names: about 1 MB, and little to list again when the cycle
  * looks for what is new. */
 #define ITEMS_MAX 8192
-
-struct bucket {
-	size_t lane; /* which of the queue's lanes */
-	enum state state;
-	struct bucket_name name;
-};
-
-/* The name of a message in a loaded bucket: what its order needs, and its text. */
-struct item {
-	int64_t due;
-	uint64_t offset;
-	size_t text; /* where it begins in the bucket's texts */
-};
-
-struct loaded {
-	struct bucket bucket;
-	int fd; /* -1: closed, to be opened again when it is next */
-	struct item *items;
-	size_t count, next;
-	struct buf texts;
-	bool all; /* no item was left out as not yet due */
-};
-
-struct queue {
-	const struct spool *spool;
-	char **lanes;
-	size_t lane_count;
-	int64_t now;
-	struct bucket *buckets; /* sorted; those before next have been loaded */
-	size_t bucket_count, bucket_room, next;
-	struct loaded *loaded;
-	size_t loaded_count, loaded_room;
-	size_t item_count; /* of all loaded buckets */
-	size_t open_count; /* of the loaded ones */
-};
 
 struct add_lane {
 	struct lane_list *list;
@@ -153,8 +119,8 @@ add_bucket(const char *name, unsigned char type, void *arg)
 	return 0;
 }
 
-static int
-compare_buckets(const void *a, const void *b)
+int
+queue_compare_buckets(const void *a, const void *b)
 {
 	const struct bucket_name *x = &((const struct bucket *)a)->name;
 	const struct bucket_name *y = &((const struct bucket *)b)->name;
@@ -222,7 +188,7 @@ queue_open(const struct spool *spool, const char *const *lanes, size_t lane_coun
 		list_lane(queue, i, STATE_DEFERRED);
 	}
 	if (queue->bucket_count > 0)
-		qsort(queue->buckets, queue->bucket_count, sizeof(struct bucket), compare_buckets);
+		qsort(queue->buckets, queue->bucket_count, sizeof(struct bucket), queue_compare_buckets);
 	return queue;
 }
 
@@ -265,8 +231,8 @@ add_item(const char *name, unsigned char type, void *arg)
 	return 0;
 }
 
-static void
-bucket_path(const struct queue *queue, const struct bucket *bucket, char *ret, size_t size)
+void
+queue_bucket_path(const struct queue *queue, const struct bucket *bucket, char *ret, size_t size)
 {
 	char name[BUCKET_SIZE];
 
@@ -294,7 +260,7 @@ open_loaded(struct queue *queue, struct loaded *loaded)
 	if (queue->open_count >= OPEN_MAX)
 		for (size_t i = 0; i < queue->loaded_count; i++)
 			close_loaded(queue, &queue->loaded[i]);
-	bucket_path(queue, &loaded->bucket, path, sizeof path);
+	queue_bucket_path(queue, &loaded->bucket, path, sizeof path);
 	loaded->fd = fs_open_dir(queue->spool->states[loaded->bucket.state], path);
 	if (loaded->fd < 0)
 		return -1;
@@ -316,12 +282,13 @@ unload(struct queue *queue, size_t index)
 	char path[LANE_MAX + TOKEN_SIZE + BUCKET_SIZE + 8];
 
 	if (loaded->all && !in_use && loaded->next == loaded->count) {
-		bucket_path(queue, &loaded->bucket, path, sizeof path);
+		queue_bucket_path(queue, &loaded->bucket, path, sizeof path);
 		unlinkat(queue->spool->states[loaded->bucket.state], path, AT_REMOVEDIR);
 	}
 	close_loaded(queue, loaded);
 	queue->item_count -= loaded->count;
 	free(loaded->items);
+	free(loaded->peers);
 	buf_release(&loaded->texts);
 	queue->loaded[index] = queue->loaded[--queue->loaded_count];
 }
@@ -337,7 +304,7 @@ load(struct queue *queue, const struct bucket *bucket)
 	char path[LANE_MAX + TOKEN_SIZE + BUCKET_SIZE + 8];
 
 	if (open_loaded(queue, &loaded) < 0 || fs_each(loaded.fd, add_item, &add) < 0) {
-		bucket_path(queue, bucket, path, sizeof path);
+		queue_bucket_path(queue, bucket, path, sizeof path);
 		if (errno != ENOENT)
 			cannot_list(queue, bucket->state, path);
 		close_loaded(queue, &loaded);
@@ -351,6 +318,7 @@ load(struct queue *queue, const struct bucket *bucket)
 		queue->loaded_room = queue->loaded_room > 0 ? 2 * queue->loaded_room : 4;
 		queue->loaded = xreallocarray(queue->loaded, queue->loaded_room, sizeof loaded);
 	}
+	queue_find_peers(queue, &loaded);
 	queue->item_count += loaded.count;
 	queue->loaded[queue->loaded_count++] = loaded;
 	if (loaded.count == 0)
@@ -411,7 +379,7 @@ queue_next(struct queue *queue, struct queue_entry *ret)
 			char path[LANE_MAX + TOKEN_SIZE + BUCKET_SIZE + 8];
 
 			/* Mostly it is gone: others have taken all that was in it. */
-			bucket_path(queue, &loaded->bucket, path, sizeof path);
+			queue_bucket_path(queue, &loaded->bucket, path, sizeof path);
 			if (errno != ENOENT)
 				cannot_list(queue, loaded->bucket.state, path);
 			unload(queue, (size_t)best);
@@ -421,6 +389,7 @@ queue_next(struct queue *queue, struct queue_entry *ret)
 		ret->dir = loaded->fd;
 		ret->text = loaded->texts.s + loaded->items[loaded->next++].text;
 		message_name_parse(ret->text, &ret->name);
+		ret->twin = queue_has_twin(queue, loaded, ret->text);
 		return true;
 	}
 }

@@ -9,9 +9,11 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "spool/part.h"
 #include "spool/partial.h"
 #include "spool/reports.h"
+#include "spool/twin.h"
 #include "spool/walk.h"
 
 /* A runner that has more lanes than this removes each when nothing stands in it any more: there may
@@ -91,6 +93,29 @@ lane_index(struct runner *runner, const char *entry_lane)
 	return (ssize_t)slot;
 }
 
+/* The claim.  It replaces nothing: a twin of what is in hand must not take its place. */
+static int
+claim_name(const struct queue_entry *entry, int lane)
+{
+	int result = renameat2(entry->dir, entry->text, lane, entry->text, RENAME_NOREPLACE);
+
+	if (result < 0 && errno == EINVAL) /* a file system that cannot say so */
+		result = renameat(entry->dir, entry->text, lane, entry->text);
+	return result;
+}
+
+/* A message of this name is in hand: this one is not sent as well.  0, or -1 with err. */
+static int
+set_aside_twin(struct runner *runner, const struct queue_entry *entry, struct err *err)
+{
+	if (twin_set_aside(runner->spool, entry->dir, entry->text, entry->text) < 0 &&
+	    errno != ENOENT)
+		return err_io(err, "spool %s: cannot set %s aside", runner->spool->path, entry->text);
+	log_warning("%s is in hand, and stood in a bucket once more: that was moved to corrupt/",
+	    entry->text);
+	return 0;
+}
+
 int
 runner_claim(struct runner *runner, const struct queue_entry *entry, struct claim *ret,
     struct err *err)
@@ -103,9 +128,11 @@ runner_claim(struct runner *runner, const struct queue_entry *entry, struct clai
 	if (lane < 0)
 		return err_io(err, "spool %s: cannot make cur/%s/%s", runner->spool->path,
 		    runner->token, entry->lane);
-	if (renameat(entry->dir, entry->text, runner->lanes[lane].fd, entry->text) < 0) {
+	if (claim_name(entry, runner->lanes[lane].fd) < 0) {
 		if (errno == ENOENT)
 			return 0;
+		if (errno == EEXIST)
+			return set_aside_twin(runner, entry, err);
 		return err_io(err, "spool %s: cannot claim %s", runner->spool->path, entry->text);
 	}
 	runner->lanes[lane].unsynced = true;

@@ -1,4 +1,5 @@
 #include "spool/spool.h"
+#include "spool/twin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -486,7 +487,7 @@ spool_move(const struct spool *spool, int from_dir, const char *from_name, enum 
 				continue;
 			return -1;
 		}
-		if (renameat(from_dir, from_name, bucket, text) == 0)
+		if (twin_rename(spool, from_dir, from_name, bucket, text) == 0)
 			return 0;
 		if (errno != ENOENT ||
 		    faccessat(from_dir, from_name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)

@@ -54,3 +54,82 @@ damage_journal() { # HOW
 	done
 	assert_equal "$(saw server '^message')" 0
 }
+
+# ---- one name in two buckets -----------------------------------------------------------------------
+
+# Adds a batch of 70 and copies its bucket beside it, as a restore into a living spool does.  HOW is of cp:
+# -a makes files of their own, -al links.
+copy_bucket() { # HOW [STATE]
+	local lane=$MAILQ_SPOOL/waiting/main bucket
+
+	start_script server port
+	accounts "$(relay main "$port")"
+	for i in {1..70}; do
+		echo "{\"id\":\"b$i\",\"from\":\"a@example.com\",\"to\":\"b@example.org\",\"subject\":\"$i\",\"body\":\"x\"}"
+	done >batch.jsonl
+	mailq-add --json --account main <batch.jsonl >/dev/null # from a file, so that it is one draft
+	add --id single >/dev/null
+	bucket=$(basename "$(echo "$lane"/*.*.*.*)")
+	mkdir -p "$MAILQ_SPOOL/${2:-waiting}/main"
+	cp "$1" "$lane/$bucket" "$MAILQ_SPOOL/${2:-waiting}/main/$(cut -d. -f1-2 <<<"$bucket").7"
+}
+
+@test "a name in two buckets is sent once; a link is unlinked, a copy set aside, and no cycle stops" {
+	local how state
+
+	for how in -a -al; do
+		for state in waiting deferred; do
+			copy_bucket $how $state
+			run_mailq
+			assert_equal "$status" 0
+			assert_match "$output" '^sent 71, deferred 0, failed 0$'
+			assert_match "$stderr" 'stood in two buckets'
+			run_mailq
+			assert_equal "$(saw server '^message')" 71
+			assert_equal "$(find "$MAILQ_SPOOL/corrupt" -type f | wc -l)" "$([ $how = -al ] && echo 0 || echo 70)"
+			run -0 mailq-status check
+			stop_server server
+			rm -rf "$MAILQ_SPOOL" server*
+		done
+	done
+}
+
+@test "a single copied message is noticed; by its id, too" {
+	local lane=$MAILQ_SPOOL/waiting/default file
+
+	start_script server port
+	accounts "$(relay main "$port")"
+	add_ids M 4
+	for i in 2 3; do
+		file=$(find "$lane" -name "*.M-$i")
+		mkdir "$lane/$(basename "$(dirname "$file")").$i"
+		cp -a "$file" "$lane/$(basename "$(dirname "$file")").$i"
+	done
+	run_mailq --id M-2
+	assert_match "$output" '^sent 1,'
+	run_mailq
+	assert_match "$output" '^sent 3,'
+	run_mailq
+	assert_equal "$(saw server '^message')" 4
+	assert_equal "$(ls "$MAILQ_SPOOL/corrupt" | wc -l)" 2
+}
+
+@test "check names what stands in two buckets, and repairs it; a release replaces nothing" {
+	copy_bucket -a
+	run -65 mailq-status check
+	assert_equal "$(grep -c 'stands in another bucket' <<<"$output")" 70
+	run -0 mailq-status check --repair
+	assert_match "$output" '70 faults, 70 repaired'
+	run -0 mailq-status check
+	run_mailq
+	assert_match "$output" '^sent 71,'
+	stop_server server
+	rm -rf "$MAILQ_SPOOL" server*
+	copy_bucket -a held
+	run -65 mailq-status check
+	mailq-status release --all
+	run -0 mailq-status check --repair
+	run_mailq
+	assert_match "$output" '^sent 71,'
+	assert_equal "$(saw server '^message')" 71
+}
