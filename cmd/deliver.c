@@ -108,6 +108,27 @@ policy_of(const char *name, unsigned int attempts, const struct record *record,
 	return retry.verdict == RETRY_LATER ? 'r' : retry.verdict == RETRY_EXPIRED ? 'e' : 'x';
 }
 
+void
+deliver_unread(struct delivery *d, const char *name, const struct err *err)
+{
+	struct err told = *err;
+
+	if (strncmp(told.msg, name, strlen(name)) != 0)
+		err_prefix(&told, "%s", name);
+	log_warning("%s", told.msg);
+	if (d->unread.code == 0)
+		d->unread = told;
+}
+
+int
+deliver_tell_unread(const struct delivery *d, struct err *err)
+{
+	if (d->unread.code == 0)
+		return 0;
+	return err_set(err, d->unread.code,
+	    "mail waits, as the disk does not give all that is there: %s", d->unread.msg);
+}
+
 static void
 recover(struct delivery *d, struct err *err)
 {
@@ -357,8 +378,10 @@ deliver_cycle(struct delivery *d, struct err *err)
 			outlet_reset(d->outlets[i]);
 	}
 	d->closing = d->overtaken = false;
-	if (!d->goes_on)
+	if (!d->goes_on) {
 		d->stayed = 0;
+		d->unread.code = 0;
+	}
 	/* What cannot be recovered stays where it is, is told at the end, and keeps nothing waiting. */
 	recover(d, &unrecovered);
 	if (replan(d, err) < 0)

@@ -179,12 +179,19 @@ struct delivery {
 	int64_t lift_told; /* monotonic; that it did not work; 0: never */
 	int64_t stayed;	   /* waited for slots in this cycle, and not for a pause */
 	struct err fatal;  /* the spool cannot be written: stop */
+	struct err unread; /* the first that could not be read in this cycle; code 0: none */
 	const volatile sig_atomic_t *stop; /* set by a signal: finish what is on the wire */
 	void (*progress)(const struct delivery *d, void *arg);
 	void *progress_arg;
 	char *spool_path;
 	struct fetching *fetching; /* attachments; NULL: none so far */
 };
+
+/* Something (a message, by its name) cannot be read now: EX_IOERR, EX_TEMPFAIL.  It is told, nothing is
+ * recorded of it, and it waits. */
+void deliver_unread(struct delivery *d, const char *name, const struct err *err);
+/* 0; or -1 with err where something of the last cycle waits for that. */
+int deliver_tell_unread(const struct delivery *d, struct err *err);
 
 int deliver_begin(struct delivery *d, const struct settings *settings, struct spool *spool,
     const struct deliver_options *options, const volatile sig_atomic_t *stop, struct err *err);
@@ -323,8 +330,9 @@ enum plan work_prepare(struct work *work);
 /* Its part for a message with parts: opens them, and gives the job their content.  A remote piece that is not
  * fetched yet: PLAN_PUT_BACK.  Does nothing the second time. */
 enum plan work_content(struct work *work);
-/* Whether the content was found damaged on its way out: then that is on record, and its plan PLAN_CORRUPT. */
-bool work_damaged(struct work *work);
+/* Whether the content could not be had on its way out: where it is damaged, that is on record, and its plan
+ * PLAN_CORRUPT; where the disk does not give it, that is told, and its plan PLAN_PUT_BACK. */
+bool work_unread(struct work *work);
 /* Puts it on record (unsynced) that it fails, unsent. */
 enum plan work_fail(struct work *work, enum failure why, const char *reason);
 /* Moves one that was not offered to the lane in which it waits for this domain, which is named in

@@ -47,7 +47,7 @@ capture_deliver(struct outlet *outlet, struct work_list *list)
 			work_append(&added, work);
 			continue;
 		}
-		if (!work_damaged(work))
+		if (!work_unread(work))
 			work_conclude_capture(work, &err);
 		work_append(&d->settling, work);
 	}

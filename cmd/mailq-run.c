@@ -285,6 +285,9 @@ run_delivery(struct delivery *d, const struct run_options *o, struct obedience *
 		d->progress_arg = &progress;
 	}
 	result = o->watch ? watch(d, obedience, current, exchange, err) : cycle(d, exchange, err);
+	/* A watch has told, and tries again. */
+	if (result == 0 && !o->watch && !d->overtaken)
+		result = deliver_tell_unread(d, err);
 	if (result == 0 && d->overtaken)
 		result = 1;
 	if (progress.shown > 0 && progress.terminal)

@@ -284,7 +284,7 @@ conclude_attempt(struct work *work)
 void
 work_conclude(struct work *work)
 {
-	if (work->job.outcome == SMTP_UNSENT && work_damaged(work))
+	if (work->job.outcome == SMTP_UNSENT && work_unread(work))
 		return;
 	switch (work->job.outcome) {
 	case SMTP_UNCERTAIN:

@@ -46,7 +46,10 @@ check_rules(const struct spool *spool, struct checking *checking, struct check_r
 	if (rules_file_read(spool, &text, &err) == 0 &&
 	    rules_parse(text.s, text.len, &rules, &err) == 0)
 		return;
-	result->faults++;
+	if (err.code == EX_IOERR || err.code == EX_TEMPFAIL)
+		result->unread++;
+	else
+		result->faults++;
 	print_fault("rules", err.msg, false, checking);
 }
 
@@ -137,13 +140,19 @@ status_check(struct spool *spool, const struct status_options *options,
 		json_member_int(&checking.w, "messages", (int64_t)result.messages);
 		json_member_int(&checking.w, "faults", (int64_t)result.faults);
 		json_member_int(&checking.w, "repaired", (int64_t)result.repaired);
+		json_member_int(&checking.w, "unread", (int64_t)result.unread);
 		json_end_object(&checking.w);
 		status_json_line(&checking.w);
 	} else {
-		printf("%llu message%s read, %llu fault%s, %llu repaired\n",
+		printf("%llu message%s read, %llu fault%s, %llu repaired",
 		    (unsigned long long)result.messages, result.messages == 1 ? "" : "s",
 		    (unsigned long long)result.faults, result.faults == 1 ? "" : "s",
 		    (unsigned long long)result.repaired);
+		if (result.unread > 0)
+			printf("; %llu could not be read", (unsigned long long)result.unread);
+		putchar('\n');
 	}
-	return result.faults > result.repaired ? EX_DATAERR : EX_OK;
+	if (result.faults > result.repaired)
+		return EX_DATAERR;
+	return result.unread > 0 ? EX_IOERR : EX_OK;
 }

@@ -5,8 +5,13 @@
 #include "cmd/deliver.h"
 
 static void
-stream_close(struct stream *stream)
+stream_close(struct outlet *outlet, struct stream *stream)
 {
+	const struct err *fault = stream->queue != NULL ? queue_fault(stream->queue) : NULL;
+
+	/* It was told when it was met. */
+	if (fault != NULL && outlet->delivery->unread.code == 0)
+		outlet->delivery->unread = *fault;
 	queue_close(&stream->queue);
 	stream->ahead = false;
 }
@@ -17,7 +22,7 @@ streams_forget(struct outlet *outlet)
 	for (size_t i = 0; i < outlet->stream_count; i++) {
 		struct stream *stream = &outlet->streams[i];
 
-		stream_close(stream);
+		stream_close(outlet, stream);
 		for (size_t j = 0; j < stream->lane_count; j++)
 			free(stream->lanes[j]);
 		free(stream->lanes);
@@ -86,7 +91,7 @@ look_ahead(struct outlet *outlet, struct stream *stream)
 		}
 		stream->ahead = queue_next(stream->queue, &stream->entry);
 		if (!stream->ahead) {
-			stream_close(stream);
+			stream_close(outlet, stream);
 			stream->exhausted = true;
 		}
 	}

@@ -1,8 +1,10 @@
 /* A message in hand: from its claim to the move that follows its outcome. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "cmd/deliver.h"
 #include "cmd/fetch.h"
@@ -219,12 +221,23 @@ envid_of(const struct work *work)
 	return strlen(record->id) <= 100 ? record->id : NULL;
 }
 
-bool
-work_damaged(struct work *work)
+/* The disk does not give it: no fault of the message, which waits. */
+static enum plan
+leave_unread(struct work *work, const struct err *err)
 {
-	if (work->fault.code != EX_DATAERR)
+	deliver_unread(work->outlet->delivery, work->claim.text, err);
+	return work->plan = PLAN_PUT_BACK;
+}
+
+bool
+work_unread(struct work *work)
+{
+	if (work->fault.code == EX_OK)
 		return false;
-	set_aside(work, &work->fault);
+	if (work->fault.code == EX_DATAERR)
+		set_aside(work, &work->fault);
+	else
+		leave_unread(work, &work->fault);
 	return true;
 }
 
@@ -233,9 +246,17 @@ static int
 read_content(void *arg, uint64_t at, void *bytes, size_t n)
 {
 	struct work *work = arg;
+	const struct claim *claim = &work->claim;
+	off_t text = (off_t)(claim->name.offset + claim->record.size);
+	int result;
 
 	work->fault.code = EX_OK;
-	return content_read(work->claim.content, at, bytes, n, &work->fault);
+	if (claim->content != NULL)
+		result = content_read(claim->content, at, bytes, n, &work->fault);
+	else if ((result = fs_pread(claim->fd, bytes, n, text + (off_t)at)) < 0)
+		result = errno == ENODATA ? err_set(&work->fault, EX_DATAERR, "it is cut off") :
+					    err_io(&work->fault, "it cannot be read");
+	return result;
 }
 
 enum plan
@@ -249,14 +270,9 @@ work_content(struct work *work)
 	if (record_is_remote(&claim->record) && fetch_pieces(work) != PLAN_NONE)
 		return work->plan;
 	if (claim_content(claim, VERIFY_PART_MAX, &err) < 0) {
-		if (err.code == EX_DATAERR)
-			return set_aside(work, &err);
-		log_warning("%s", err.msg);
-		return work->plan = PLAN_PUT_BACK;
+		return err.code == EX_DATAERR ? set_aside(work, &err) : leave_unread(work, &err);
 	}
 	work->job.length = content_size(claim->content);
-	work->job.read = read_content;
-	work->job.content = work;
 	return work->plan = PLAN_NONE;
 }
 
@@ -267,11 +283,8 @@ work_prepare(struct work *work)
 	struct err err = ERR_INIT;
 
 	if (claim_open(claim, VERIFY_MAX, &err) < 0) {
-		if (err.code == EX_DATAERR)
-			return set_aside(work, &err);
 		/* No descriptor, no memory, an I/O error: not the message's fault. */
-		log_warning("%s", err.msg);
-		return work->plan = PLAN_PUT_BACK;
+		return err.code == EX_DATAERR ? set_aside(work, &err) : leave_unread(work, &err);
 	}
 	if (work->outlet->unknown != NULL)
 		return fail_unknown(work);
@@ -282,10 +295,8 @@ work_prepare(struct work *work)
 	if (claim->name.attempts > 0 &&
 	    partial_read(claim->runner->spool, claim->name.id, &work->partial, &err) < 0) {
 		/* Who has it is on disk: sending to all would be twice to some. */
-		if (err.code != EX_DATAERR) {
-			log_warning("%s: the message waits", err.msg);
-			return work->plan = PLAN_PUT_BACK;
-		}
+		if (err.code != EX_DATAERR)
+			return leave_unread(work, &err);
 		log_warning("%s: every recipient is tried again", err.msg);
 	}
 	fill_recipients(work);
@@ -297,6 +308,8 @@ work_prepare(struct work *work)
 		.fd = claim->fd,
 		.offset = (off_t)(claim->name.offset + claim->record.size),
 		.length = claim->record.text.length,
+		.read = read_content,
+		.content = work,
 		.arg = work };
 	return work_content(work);
 }

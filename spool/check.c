@@ -34,11 +34,36 @@ check_tell(struct checking *c, enum check_weight weight, const char *path, const
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	if (weight != CHECK_NOTE)
+	if (weight == CHECK_FAULT || weight == CHECK_REPAIRED)
 		c->result->faults++;
+	if (weight == CHECK_UNREAD)
+		c->result->unread++;
 	if (weight == CHECK_REPAIRED)
 		c->result->repaired++;
 	c->fault(path, text, weight == CHECK_REPAIRED || weight == CHECK_NOTE_REPAIRED, c->arg);
+}
+
+bool
+check_is_misplaced(void)
+{
+	return errno == ENOTDIR || errno == EISDIR || errno == ELOOP || errno == ENXIO ||
+	    errno == EINVAL || errno == ESPIPE;
+}
+
+void
+check_tell_err(struct checking *c, const char *path, const struct err *err)
+{
+	bool unread = err->code == EX_IOERR || err->code == EX_TEMPFAIL;
+
+	check_tell(c, unread && !check_is_misplaced() ? CHECK_UNREAD : CHECK_FAULT, path, "%s",
+	    err->msg);
+}
+
+void
+check_tell_unread(struct checking *c, const char *path, const char *what)
+{
+	check_tell(c, check_is_misplaced() ? CHECK_FAULT : CHECK_UNREAD, path, "%s: %s", what,
+	    strerror(errno));
 }
 
 /* Who may own what is in the spool: its owner; in a group's spool (2770), the group's members. */
@@ -74,16 +99,16 @@ check_each(struct checking *c, int parent, const char *path, const char *name,
 	if (dir < 0 && errno == ENOENT)
 		return 0;
 	if (dir < 0) {
-		check_tell(c, CHECK_FAULT, path, "cannot be opened as a directory: %s",
-		    strerror(errno));
-		return 0;
+		check_tell_unread(c, path, "cannot be opened as a directory");
+		return -1;
 	}
 	if (fstat(dir, &st) == 0)
 		check_owner(c, path, &st);
 	c->dir = dir;
-	if (fs_each(dir, each, arg) < 0)
-		check_tell(c, CHECK_FAULT, path, "cannot be listed: %s", strerror(errno));
-	return 0;
+	if (fs_each(dir, each, arg) >= 0)
+		return 0;
+	check_tell_unread(c, path, "cannot be listed");
+	return -1;
 }
 
 /* ---- what is around the messages --------------------------------------------------------- */
@@ -184,7 +209,7 @@ check_journal(struct checking *c, int dir, const char *name, const char *path)
 	if (fd < 0 && errno == ENOENT)
 		return;
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		check_tell(c, CHECK_FAULT, path, "cannot be opened: %s", strerror(errno));
+		check_tell_unread(c, path, "cannot be opened");
 		return;
 	}
 	if (!S_ISREG(st.st_mode)) {
@@ -193,7 +218,7 @@ check_journal(struct checking *c, int dir, const char *name, const char *path)
 	}
 	check_owner(c, path, &st);
 	if (journal_read(fd, 0, take_any, NULL, &bad) < 0)
-		check_tell(c, CHECK_FAULT, path, "cannot be read: %s", strerror(errno));
+		check_tell_unread(c, path, "cannot be read");
 	/* A crash leaves one line unfinished, and that is no fault; nor is the end of a line that is
 	 * just being written. */
 	if (bad > 1)
@@ -265,7 +290,7 @@ look_at_partial(const char *name, unsigned char type, void *arg)
 	snprintf(path, sizeof path, "partial/%s", name);
 	check_entry(c, c->dir, name, path);
 	if (partial_read(c->spool, name, &partial, &err) < 0)
-		check_tell(c, CHECK_FAULT, path, "%s", err.msg);
+		check_tell_err(c, path, &err);
 	else
 		partial_release(&partial);
 	return 0;
@@ -287,7 +312,7 @@ look_at_parked(const char *name, unsigned char type, void *arg)
 	if (strlen(name) > LANE_PART_MAX || name_decode(name, account) < 0)
 		check_tell(c, CHECK_FAULT, path, "its name is no encoded account");
 	else if (park_read(c->spool, account, &park, &err) < 0)
-		check_tell(c, CHECK_FAULT, path, "%s", err.msg);
+		check_tell_err(c, path, &err);
 	return 0;
 }
 
@@ -305,7 +330,7 @@ look_at_suspended(const char *name, unsigned char type, void *arg)
 	snprintf(path, sizeof path, "suspended/%s", name);
 	check_entry(c, c->dir, name, path);
 	if (suspension_read(c->spool, name, &one, &err) < 0)
-		check_tell(c, CHECK_FAULT, path, "%s", err.msg);
+		check_tell_err(c, path, &err);
 	return 0;
 }
 
@@ -318,7 +343,7 @@ check_totals(struct checking *c)
 	bool repaired;
 
 	if (whole < 0)
-		check_tell(c, CHECK_FAULT, "totals", "%s", err.msg);
+		check_tell_err(c, "totals", &err);
 	if (whole != 0)
 		return;
 	repaired = c->repair && totals_save(c->spool, NULL, 0, NULL) == 1;

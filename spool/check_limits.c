@@ -44,7 +44,7 @@ look_at_limit(const char *name, unsigned char type, void *arg)
 		check_owner(c, path, &st);
 	result = limit_check(c->spool, name, c->repair ? set_aside : NULL, &damaged, &err);
 	if (result < 0)
-		check_tell(c, CHECK_FAULT, path, "%s", err.msg);
+		check_tell_err(c, path, &err);
 	else if (result > 0)
 		check_tell(c, CHECK_REPAIRED, path, "%s; moved to corrupt/", err.msg);
 	return 0;

@@ -43,7 +43,11 @@ damaged(const struct spot *spot, const char *name, const char *path, const struc
 	struct checking *c = spot->c;
 	bool moved = false;
 
-	if (!c->repair || spot->claimed || why->code != EX_DATAERR) {
+	if (why->code != EX_DATAERR) {
+		check_tell(c, CHECK_UNREAD, path, "%s", why->msg);
+		return;
+	}
+	if (!c->repair || spot->claimed) {
 		check_tell(c, CHECK_FAULT, path, "%s", why->msg);
 		return;
 	}
@@ -127,7 +131,7 @@ check_twin(const struct spot *spot, const char *text, const char *path)
 		return;
 	others = twin_find(c->spool, spot->lane, text, STATE_FAILED, c->repair, &err);
 	if (others < 0)
-		check_tell(c, CHECK_FAULT, path, "%s", err.msg);
+		check_tell_err(c, path, &err);
 	else if (others > 0)
 		check_tell(c, c->repair ? CHECK_REPAIRED : CHECK_FAULT, path,
 		    "stands in another bucket of its lane too; it is sent once");
@@ -190,16 +194,14 @@ check_spot(struct spot *spot, int parent, const char *name)
 
 	if (dir < 0) {
 		if (errno != 0)
-			check_tell(spot->c, CHECK_FAULT, spot->path, "cannot be opened: %s",
-			    strerror(errno));
+			check_tell_unread(spot->c, spot->path, "cannot be opened");
 		return;
 	}
 	if (fstat(dir, &st) == 0)
 		check_owner(spot->c, spot->path, &st);
 	spot->dir = dir;
 	if (fs_each(dir, look_at_message, spot) < 0)
-		check_tell(spot->c, CHECK_FAULT, spot->path, "cannot be listed: %s",
-		    strerror(errno));
+		check_tell_unread(spot->c, spot->path, "cannot be listed");
 }
 
 /* What stands in a lane, or beside the lanes, and is no directory or has no such name. */
@@ -250,7 +252,7 @@ list_right(struct checking *c, int dir, const char *path, bool (*is_right)(const
 
 	if (fs_each(dir, look_at_stray, &strays) < 0 ||
 	    dirs_list(dir, ret, dirs_compare_text) < 0) {
-		check_tell(c, CHECK_FAULT, path, "cannot be listed: %s", strerror(errno));
+		check_tell_unread(c, path, "cannot be listed");
 		*ret = (struct dir_list){ 0 };
 	}
 	return ret->count;
@@ -295,8 +297,7 @@ check_state(struct checking *c, enum state state)
 	size_t n;
 
 	if (dir < 0) {
-		check_tell(c, CHECK_FAULT, state_text(state), "cannot be opened: %s",
-		    strerror(errno));
+		check_tell_unread(c, state_text(state), "cannot be opened");
 		return;
 	}
 	if (fstat(dir, &st) == 0)
@@ -327,7 +328,7 @@ check_dead_journal(struct checking *c, int dir, const char *path, bool claimed)
 		return;
 	}
 	if (fd < 0 || fstat(fd, &st) < 0 || journal_audit(fd, NULL, NULL, &audit) < 0) {
-		check_tell(c, CHECK_FAULT, path, "cannot be read: %s", strerror(errno));
+		check_tell_unread(c, path, "cannot be read");
 		return;
 	}
 	check_owner(c, path, &st);
@@ -378,7 +379,7 @@ check_messages(struct checking *c)
 	for (int state = 0; state < STATE_COUNT; state++)
 		check_state(c, (enum state)state);
 	if (cur < 0 || dirs_list(cur, &runners, dirs_compare_text) < 0) {
-		check_tell(c, CHECK_FAULT, "cur", "cannot be listed: %s", strerror(errno));
+		check_tell_unread(c, "cur", "cannot be listed");
 		return;
 	}
 	for (size_t i = 0; i < runners.count; i++)

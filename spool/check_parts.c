@@ -93,13 +93,17 @@ look_at_blob(const char *name, unsigned char type, void *arg)
 	fd = openat(c->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 && errno == ENOENT)
 		return 0;
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		check_tell_unread(c, path, "cannot be opened as a file");
+		return 0;
+	}
+	if (!S_ISREG(st.st_mode)) {
 		check_tell(c, CHECK_FAULT, path, "cannot be opened as a file");
 		return 0;
 	}
 	check_owner(c, path, &st);
 	if (hash_of(fd, hash) < 0 && errno != EBADMSG)
-		check_tell(c, CHECK_FAULT, path, "cannot be read: %s", strerror(errno));
+		check_tell_unread(c, path, "cannot be read");
 	else if (strcmp(hash, name) != 0)
 		damaged(c, name, path);
 	else if (st.st_nlink == 1 && (blobs->pins < 0 || !part_is_pinned(blobs->pins, name)))
@@ -136,6 +140,7 @@ look_at_token(const char *token, unsigned char type, void *arg)
 	struct checking *c = arg;
 	int parts = c->dir;
 	struct kept kept = { c, token, false };
+	bool listed;
 	char path[NAME_SIZE + 16];
 
 	(void)type;
@@ -149,9 +154,9 @@ look_at_token(const char *token, unsigned char type, void *arg)
 		    "are attachments of messages that are gone");
 		return 0;
 	}
-	check_each(c, parts, path, token, look_at_kept, &kept);
+	listed = check_each(c, parts, path, token, look_at_kept, &kept) == 0;
 	c->dir = parts;
-	if (!kept.has_file && faccessat(c->spool->tmp, token, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+	if (listed && !kept.has_file && faccessat(c->spool->tmp, token, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
 	    faccessat(parts, token, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		check_tell(c, CHECK_FAULT, path,
 		    "has no file.INODE in it: nobody will notice when its messages are gone");
@@ -168,5 +173,5 @@ check_parts(struct checking *c)
 	check_each(c, c->spool->root, PART_BLOBS, PART_BLOBS, look_at_blob, &blobs);
 	check_each(c, c->spool->root, PART_PARTS, PART_PARTS, look_at_token, c);
 	if (c->repair && part_sweep_all(c->spool) < 0)
-		check_tell(c, CHECK_FAULT, PART_PARTS, "cannot be tidied up: %s", strerror(errno));
+		check_tell_unread(c, PART_PARTS, "cannot be tidied up");
 }

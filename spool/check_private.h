@@ -35,13 +35,21 @@ enum check_weight {
 	CHECK_NOTE_REPAIRED,
 	CHECK_FAULT,
 	CHECK_REPAIRED, /* a fault that was repaired */
+	CHECK_UNREAD,	/* the disk does not give it: it is not known whether it is sound */
 };
 
 void check_tell(struct checking *c, enum check_weight weight, const char *path, const char *fmt,
     ...) __attribute__((format(printf, 4, 5)));
+/* Tells that it cannot be read or listed (what), by errno: an error of the disk, or a fault, where something
+ * else than what should be there stands in its place. */
+void check_tell_unread(struct checking *c, const char *path, const char *what);
+/* The same by the code of an error, whose errno is still there. */
+void check_tell_err(struct checking *c, const char *path, const struct err *err);
+/* Whether errno says that something else stands in the place of what should be there. */
+bool check_is_misplaced(void);
 /* Tells of a wrong owner or mode. */
 void check_owner(struct checking *c, const char *path, const struct stat *st);
-/* Lists a directory; one that is gone is no fault, one that cannot be listed is told. */
+/* Lists a directory; one that is gone is no fault, one that cannot be listed is told, and -1. */
 int check_each(struct checking *c, int parent, const char *path, const char *name,
     int (*each)(const char *name, unsigned char type, void *arg), void *arg);
 /* Moves a file to corrupt/ under this name, or that and a number where there is one like it.  -1 with

@@ -60,6 +60,10 @@ check_readable(struct checking *c, const char *name, const char *path)
 	if ((fd < 0 && errno == ENOENT) ||
 	    (fd >= 0 && reports_each_line(fd, 0, pass_over, NULL) == 0))
 		return;
+	if (!check_is_misplaced()) {
+		check_tell_unread(c, path, "cannot be read, and reports that are younger wait");
+		return;
+	}
 	snprintf(what, sizeof what, "cannot be read, and reports that are younger wait: %s",
 	    strerror(errno));
 	set_aside(c, c->dir, name, path, what);
@@ -103,8 +107,8 @@ count_good(const char *line, size_t len, void *arg)
 	return 0;
 }
 
-/* Whether each line of a file is a report: it was written at a stroke. */
-static bool
+/* Whether each line of a file is a report: it was written at a stroke.  1, 0, or -1 with errno. */
+static int
 is_whole(int fd)
 {
 	struct journal_reader reader;
@@ -117,7 +121,9 @@ is_whole(int fd)
 	while ((result = journal_next(&reader, &line, &len, &offset)) == 1)
 		lines++;
 	journal_reader_release(&reader);
-	return result == 0 && reports_each_line(fd, 0, count_good, &good) == 0 && good == lines;
+	if (result < 0 || reports_each_line(fd, 0, count_good, &good) < 0)
+		return -1;
+	return good == lines;
 }
 
 /* Reports that were rejected.  The others of a damaged file go on being told where it stays. */
@@ -130,6 +136,7 @@ look_at_segment(const char *name, unsigned char type, void *arg)
 	struct report_name parsed;
 	char path[NAME_SIZE + 24];
 	struct stat st;
+	int whole;
 
 	(void)type;
 	/* What a process that died left is removed by the next who tells. */
@@ -145,7 +152,10 @@ look_at_segment(const char *name, unsigned char type, void *arg)
 		    "is not part of it: expected a file TOKEN,ATTEMPTS");
 		return 0;
 	}
-	if (!is_whole(fd))
+	whole = is_whole(fd);
+	if (whole < 0)
+		check_tell_unread(c, path, "cannot be read");
+	else if (whole == 0)
 		set_aside(c, part->dir, name, path, "is damaged: a line of it is no report");
 	return 0;
 }

@@ -241,7 +241,11 @@ read_blob(struct content *c, size_t index, uint64_t at, void *bytes, size_t n, s
 	if (open_blob(c, index, err) < 0)
 		return -1;
 	if (fs_pread(c->blob, bytes, n, (off_t)at) < 0)
-		return err_io(err, PART_PARTS "/%s/%s", c->token, segment->hash);
+		return errno == ENODATA ?
+		    err_set(err, EX_DATAERR, "an attachment of it, " PART_PARTS "/%s/%s, is cut off",
+			c->token, segment->hash) :
+		    err_io(err, "an attachment of it, " PART_PARTS "/%s/%s, cannot be read", c->token,
+			segment->hash);
 	return sum_blob(c, segment, at, bytes, n, err);
 }
 
@@ -264,7 +268,7 @@ content_read(struct content *c, uint64_t at, void *bytes, size_t n, struct err *
 	char *to = bytes;
 
 	if (n > c->size || at > c->size - n) {
-		errno = EIO;
+		errno = ENODATA;
 		return err_io(err, "a message is read beyond its end");
 	}
 	while (n > 0) {
@@ -280,7 +284,8 @@ content_read(struct content *c, uint64_t at, void *bytes, size_t n, struct err *
 		else if (segment->kind == SEGMENT_BYTES)
 			memcpy(to, segment->bytes.s + within, take);
 		else if (fs_pread(c->fd, to, take, (off_t)(segment->offset + within)) < 0)
-			result = err_io(err, "read");
+			result = errno == ENODATA ? err_set(err, EX_DATAERR, "it is cut off") :
+						    err_io(err, "it cannot be read");
 		if (result < 0)
 			return -1;
 		to += take;

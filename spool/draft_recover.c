@@ -88,10 +88,12 @@ give_up_first_id(struct spool *spool, const char *token, int fd)
 	int result = 0;
 
 	/* Ids are taken only when all is written: a draft without its first line has none. */
-	if (fs_pread(fd, line, sizeof line, 0) < 0 || (size = record_size(line, &facts)) == 0)
+	if (fs_pread(fd, line, sizeof line, 0) < 0)
+		return errno == ENODATA ? 0 : -1; /* not read: its id is not known, and stays */
+	if ((size = record_size(line, &facts)) == 0 || buf_reserve(&head, size) < 0)
 		return 0;
-	if (buf_reserve(&head, size) < 0 || fs_pread(fd, head.s, size, 0) < 0)
-		return 0;
+	if (fs_pread(fd, head.s, size, 0) < 0)
+		return errno == ENODATA ? 0 : -1;
 	if (record_unpack(head.s, size, &record, NULL) < 0)
 		return 0;
 	if (name_encode(record.id, ID_TEXT_MAX, encoded) == 0)

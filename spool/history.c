@@ -58,6 +58,7 @@ struct history {
 	size_t count, room, next;			     /* those before next were opened */
 	struct reading *readings[OPEN_MAX];
 	size_t reading_count;
+	struct err failure; /* the first journal that could not be read; code 0: none */
 	int (*each)(const char *text, size_t len, const struct json *value, void *arg);
 	void *arg;
 };
@@ -113,6 +114,15 @@ begins_too_late(const struct history *history, int64_t begin)
 	return history->filter->until != 0 && begin > history->filter->until;
 }
 
+/* What cannot be read is told at the end, behind all that can. */
+static void
+note_failure(struct history *history, const char *name)
+{
+	if (history->failure.code == 0)
+		err_io(&history->failure, "spool %s: the journal %s cannot be read",
+		    history->spool->path, name);
+}
+
 /* A runner at work, or a dead one: its journal is opened at once, as it may move to log/. */
 static int
 look_at_runner(const char *name, unsigned char type, void *arg)
@@ -130,6 +140,8 @@ look_at_runner(const char *name, unsigned char type, void *arg)
 	if (dir < 0)
 		return 0;
 	fd = openat(dir, "journal", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 && errno != ENOENT)
+		note_failure(history, name);
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
 		add_source(history, name, begin, take_fd(&fd), st.st_ino);
 	return 0;
@@ -308,10 +320,13 @@ advance(struct history *history, size_t i)
 {
 	struct reading *reading = history->readings[i];
 	int64_t offset;
+	int result;
 
-	while (journal_next(&reading->reader, &reading->line, &reading->len, &offset) == 1)
+	while ((result = journal_next(&reading->reader, &reading->line, &reading->len, &offset)) == 1)
 		if (reading->line != NULL && may_pass(history, reading->line, reading->len))
 			return;
+	if (result < 0)
+		note_failure(history, history->sources[reading->source].name);
 	close_reading(history, i);
 }
 
@@ -325,6 +340,8 @@ open_next(struct history *history)
 	if (source->fd < 0)
 		source->fd = openat(history->spool->log, source->name,
 		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (source->fd < 0 && errno != ENOENT)
+		note_failure(history, source->name);
 	if (source->fd < 0)
 		return; /* forgotten by now */
 	reading = xcalloc(1, sizeof *reading);
@@ -403,6 +420,8 @@ history_read(struct spool *spool, const struct history_filter *filter,
 	result = find_sources(&history, err);
 	if (result == 0)
 		result = merge(&history);
+	if (result == 0 && history.failure.code != 0)
+		result = err_set(err, history.failure.code, "%s", history.failure.msg);
 	for (size_t i = 0; i < history.count; i++) {
 		auto_close_fd(&history.sources[i].fd);
 		free(history.sources[i].name);

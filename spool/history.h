@@ -22,7 +22,8 @@ struct history_filter {
 
 /*
  * Calls each(text, len, value, arg) for the lines that pass, in the order of their times, until it
- * returns non-zero, and returns that; -1 with err.  Reads only logs that can hold such lines: a
+ * returns non-zero, and returns that; -1 with err, also where a journal could not be read, which is told when
+ * all that could be has been given.  Reads only logs that can hold such lines: a
  * log's name says when it began, its mtime when it ended.
  */
 int history_read(struct spool *spool, const struct history_filter *filter,

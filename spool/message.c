@@ -13,15 +13,32 @@
 #define FIRST_READ 4096
 #define VERIFY_STEP ((size_t)64 * 1024)
 
+/* As many of n bytes as the file has.  A read that is short for another reason is gone on with: what the
+ * disk does not give must not look like the end of the file.  -1 with errno. */
 static ssize_t
 read_some(int fd, void *bytes, size_t n, off_t offset)
 {
-	for (;;) {
-		ssize_t got = pread(fd, bytes, n, offset);
+	size_t done = 0;
 
-		if (got >= 0 || errno != EINTR)
-			return got;
+	while (done < n) {
+		ssize_t got = pread(fd, (char *)bytes + done, n - done, offset + (off_t)done);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+		done += (size_t)got;
 	}
+	return (ssize_t)done;
+}
+
+/* The disk does not give it.  What is in it is not known, and it is not damaged for that. */
+static int
+cannot_read(struct err *err)
+{
+	return err_io(err, "it cannot be read");
 }
 
 static int
@@ -57,7 +74,7 @@ read_record(int fd, const struct message_name *name, off_t file_size, struct rec
 		    (unsigned long long)name->offset);
 	got = read_some(fd, first, sizeof first, (off_t)name->offset);
 	if (got < 0)
-		return err_io(err, "read");
+		return cannot_read(err);
 	if (got < RECORD_FIRST_LINE || (size = record_size(first, &facts)) == 0)
 		return err_set(err, EX_DATAERR,
 		    "no complete record at byte %llu: expected a line \"mailq 1 ...\"",
@@ -65,9 +82,9 @@ read_record(int fd, const struct message_name *name, off_t file_size, struct rec
 	if (size > (size_t)got) {
 		whole = xmalloc(size);
 		if (fs_pread(fd, whole, size, (off_t)name->offset) < 0)
-			return errno == EIO ?
+			return errno == ENODATA ?
 			    err_set(err, EX_DATAERR, "it is cut off in its record") :
-			    err_io(err, "read");
+			    cannot_read(err);
 		bytes = whole;
 	}
 	return record_unpack(bytes, size, ret, err);
@@ -97,7 +114,12 @@ message_open(int dir, const char *text, const struct message_name *name, int *re
 		return err_prefix(err, "%s", text);
 	}
 	if (record.piece_count > 0 && part_read_token(fd, st.st_size, record.token) < 0) {
+		int saved = errno;
+
 		record_release(&record);
+		errno = saved;
+		if (errno != EBADMSG && errno != ENODATA)
+			return err_io(err, "%s: it cannot be read", text);
 		return err_set(err, EX_DATAERR,
 		    "%s: it has parts, and the last line of its file does not say whose: expected "
 		    "\"" PART_TRAILER "TOKEN\"",
@@ -122,7 +144,7 @@ message_verify(int fd, const struct message_name *name, const struct record *rec
 		ssize_t got = read_some(fd, block, left < VERIFY_STEP ? left : VERIFY_STEP, offset);
 
 		if (got < 0)
-			return err_io(err, "read");
+			return cannot_read(err);
 		if (got == 0)
 			return err_set(err, EX_DATAERR, "it is cut off: %llu bytes are missing",
 			    (unsigned long long)left);

@@ -125,8 +125,10 @@ part_read_token(int fd, off_t size, char ret[TOKEN_SIZE])
 	size_t n = size < (off_t)PART_TRAILER_SIZE ? (size_t)size : PART_TRAILER_SIZE;
 	char *line = NULL, *next;
 
-	if (fs_pread(fd, end, n, size - (off_t)n) < 0 || n == 0 || end[n - 1] != '\n' ||
-	    memchr(end, '\0', n) != NULL)
+	if (fs_pread(fd, end, n, size - (off_t)n) < 0)
+		return -1;
+	errno = EBADMSG;
+	if (n == 0 || end[n - 1] != '\n' || memchr(end, '\0', n) != NULL)
 		return -1;
 	end[n - 1] = '\0';
 	for (next = strstr(end, PART_TRAILER); next != NULL; next = strstr(next + 1, PART_TRAILER))

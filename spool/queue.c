@@ -152,10 +152,14 @@ drop_lane(const struct queue *queue, enum state state, const char *lane, int fd)
 
 /* One that cannot be listed is told and passed over: it must not keep the others waiting. */
 static void
-cannot_list(const struct queue *queue, enum state state, const char *path)
+cannot_list(struct queue *queue, enum state state, const char *path)
 {
-	log_warning("spool %s: cannot list %s/%s: %s", queue->spool->path, state_text(state), path,
-	    strerror(errno));
+	struct err err;
+
+	err_io(&err, "spool %s: cannot list %s/%s", queue->spool->path, state_text(state), path);
+	log_warning("%s", err.msg);
+	if (queue->fault.code == 0)
+		queue->fault = err;
 }
 
 static void
@@ -392,6 +396,12 @@ queue_next(struct queue *queue, struct queue_entry *ret)
 		ret->twin = queue_has_twin(queue, loaded, ret->text);
 		return true;
 	}
+}
+
+const struct err *
+queue_fault(const struct queue *queue)
+{
+	return queue->fault.code != 0 ? &queue->fault : NULL;
 }
 
 void

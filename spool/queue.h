@@ -39,6 +39,8 @@ queue_open(const struct spool *spool, const char *const *lanes, size_t lane_coun
 /* The next entry; false when there is no more.  Another process may take the message first: its
  * rename then fails with ENOENT. */
 bool queue_next(struct queue *queue, struct queue_entry *ret);
+/* What could not be listed so far, the first of it: an account of that, or NULL. */
+const struct err *queue_fault(const struct queue *queue);
 void queue_close(struct queue **queue); /* accepts NULL; for AUTO() too */
 
 #endif

@@ -41,6 +41,7 @@ struct queue {
 	size_t loaded_count, loaded_room;
 	size_t item_count; /* of all loaded buckets */
 	size_t open_count; /* of the loaded ones */
+	struct err fault;  /* the first lane or bucket that could not be listed; code 0: none */
 };
 
 int queue_compare_buckets(const void *a, const void *b);

@@ -111,7 +111,7 @@ read_lines(const struct spool *spool, int dir, const char *entry, struct suspens
 	if (fs_read_file(dir, entry, &text) < 0)
 		return errno == ENOENT ?
 		    0 :
-		    err_sys(err, EX_DATAERR, "spool %s: %s/%s", spool->path, DIRECTORY, entry);
+		    err_io(err, "spool %s: %s/%s", spool->path, DIRECTORY, entry);
 	if (lines_parse(&text, take_line, &lines) < 0)
 		return err_set(err, EX_DATAERR,
 		    "spool %s: %s/%s is not as expected: lines \"since: SECONDS.MICROSECONDS\", "

@@ -89,6 +89,10 @@ faults() {
 	faults deliver-limited
 }
 
+@test "nothing is damaged because a read failed once: delivering, checking, listing, recovering, adding" {
+	faults unread unread-smtp unread-check unread-list unread-recover unread-add
+}
+
 @test "telling an application, which rejects some" {
 	faults tell
 }

@@ -69,7 +69,7 @@ fs_pread(int fd, void *bytes, size_t n, off_t offset)
 			return -1;
 		}
 		if (done == 0) {
-			errno = EIO;
+			errno = ENODATA;
 			return -1;
 		}
 		p += done;

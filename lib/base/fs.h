@@ -18,7 +18,8 @@
 int fs_write(int fd, const void *bytes, size_t n);
 /* The same at an offset. */
 int fs_pwrite(int fd, const void *bytes, size_t n, off_t offset);
-/* Reads exactly n bytes at an offset; fewer in the file: -1 with errno = EIO. */
+/* Reads exactly n bytes at an offset; fewer in the file: -1 with errno = ENODATA, which no
+ * fault of a disk gives. */
 int fs_pread(int fd, void *bytes, size_t n, off_t offset);
 /* Reads a whole file into b (whose max bounds it: E2BIG). */
 int fs_read_all(int fd, struct buf *b);

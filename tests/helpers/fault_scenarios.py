@@ -395,6 +395,97 @@ class Tell(DeliverMixed):
         case.check_tidy()
 
 
+class Unread(Deliver):
+    """The disk fails to give something once: nothing is damaged for that, nor told as failed, and all goes
+    out when it gives it again."""
+
+    acts = ("unread",)
+    stride = 1
+    argv = ["mailq-run", "-q"]
+
+    def prepare(self, case):
+        lines = [with_files(case.id("a"), ["one", "two"]), one_json(case.id("b"))]
+        case.setup(["mailq-add", "--json"], "\n".join(lines))
+        case.setup(["mailq-add", "--json"], one_json(case.id("c")))
+        case.setup(["mailq-status", "hold", case.id("b")])
+        case.setup(["mailq-status", "release", case.id("b")])
+
+    def act(self, case):
+        if case.act == "none":  # what can be read is what is counted
+            case.act = "unread"
+        _, errors = case.faulted(self.argv)
+        case.expect(case.status in (0, *REFUSALS), f"exit status {case.status}: {errors}")
+        case.expect("damaged" not in errors, errors)
+
+    def verify(self, case):
+        left = case.queued_names() + case.spool.files("captured", "new", "*")
+        case.expect(len(left) >= len(self.messages), f"gone after the fault: {left}")
+        # A Maildir that cannot be opened is a fault of its account, which is parked.
+        parked = any(at == case.at and path.startswith("captured") for at, _, path in case.where)
+        if self.argv[0] == "mailq-run" and case.queued_names() and not parked:
+            case.expect(case.status != 0, f"{case.queued_names()} wait, and the status is 0")
+        case.expect(not case.spool.files("corrupt", "*"), "something is in corrupt/")
+        super().verify(case)
+        kinds = {event["event"] for events in case.spool.events().values() for event in events}
+        wrong = kinds & {"corrupt", "failed", "deferred"}
+        case.expect(not wrong, f"on record: {wrong}")
+
+    def check_outcome(self, case, test_id, kinds, failed, name):
+        case.expect(kinds.count("sent") == 1, f"{test_id}: on record {kinds}")
+        case.expect(case.received(test_id)[0] == 1, f"{test_id}: not received once")
+
+
+class UnreadSmtp(Unread):
+    def prepare_scenario(self):
+        self.server = Server()
+        self.config = write_config(
+            os.path.join(self.dir, "mailq.conf"), self.server.port, connections=1
+        )
+
+    def verify(self, case):
+        case.captured = []
+        Deliver.verify(self, case)
+        case.expect(not case.spool.files("corrupt", "*"), "something is in corrupt/")
+
+
+class UnreadCheck(Unread):
+    """With --repair: what it cannot read, it does not move."""
+
+    argv = ["mailq-status", "check", "--repair"]
+
+
+class UnreadList(Unread):
+    argv = ["mailq-status", "list", "-l"]
+
+
+class UnreadRecover(RecoverHolding):
+    """What a dead runner has left cannot be read: it stays, and that is told."""
+
+    acts = ("unread",)
+    stride = 1
+
+    def act(self, case):
+        if case.act == "none":
+            case.act = "unread"
+        super().act(case)
+
+    def verify(self, case):
+        case.expect(not case.spool.files("corrupt", "*"), "something is in corrupt/")
+        if case.spool.files("cur", "*", "*", "*"):
+            case.expect(case.status != 0, "messages stay in cur/, and the status is 0")
+        super().verify(case)
+
+
+class UnreadAdd(AddBatchKnown):
+    acts = ("unread",)
+    stride = 1
+
+    def act(self, case):
+        if case.act == "none":
+            case.act = "unread"
+        super().act(case)
+
+
 class RecoverDraft(AddBatch):
     """An adder died in its commit; the mailq-run that takes its draft back meets the fault."""
 
@@ -469,6 +560,12 @@ SCENARIOS = {
     "recover-uncertain": RecoverUncertain,
     "recover-failing": RecoverFailing,
     "recover-holding": RecoverHolding,
+    "unread": Unread,
+    "unread-smtp": UnreadSmtp,
+    "unread-check": UnreadCheck,
+    "unread-list": UnreadList,
+    "unread-recover": UnreadRecover,
+    "unread-add": UnreadAdd,
     "tell": Tell,
     "recover-draft": RecoverDraft,
     "recover-draft-files": RecoverDraftFiles,

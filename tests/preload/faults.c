@@ -12,11 +12,15 @@
  *			full		it and every later one that needs space fails with ENOSPC
  *			before, after	the process is killed before or after it
  *			torn		of a write, half is written, then the process is killed
+ *			unread		calls that change something are neither counted nor touched; those that
+ *					read (read, pread, open without O_CREAT, stat of a name, listings) are, and
+ *					the chosen one fails with EIO
  *	FAULTS_LOG	a file that gets a line for each call: "NUMBER NAME PATH", and for a sync that
  *			succeeded "synced SIZE PATH"
  *
  * The real work is done by system calls, so that no symbol must be looked up.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -32,10 +36,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum act { ACT_NONE, ACT_EIO, ACT_ENOSPC, ACT_BROKEN, ACT_FULL, ACT_BEFORE, ACT_AFTER, ACT_TORN };
+enum act { ACT_NONE, ACT_EIO, ACT_ENOSPC, ACT_BROKEN, ACT_FULL, ACT_BEFORE, ACT_AFTER, ACT_TORN, ACT_UNREAD };
 
 static const char *const act_words[] = { "none", "eio", "enospc", "broken", "full", "before",
-	"after", "torn" };
+	"after", "torn", "unread" };
 
 static struct {
 	bool ready;
@@ -58,7 +62,7 @@ prepare(void)
 		return;
 	faults.under_len = (size_t)snprintf(faults.under, sizeof faults.under, "%s", under);
 	faults.at = at != NULL ? strtol(at, NULL, 10) : 0;
-	for (int i = 0; act != NULL && i <= ACT_TORN; i++)
+	for (int i = 0; act != NULL && i <= ACT_UNREAD; i++)
 		if (strcmp(act, act_words[i]) == 0)
 			faults.act = (enum act)i;
 	if (log != NULL)
@@ -135,7 +139,7 @@ enum verdict { GO_ON, FAIL, GO_ON_AND_DIE, TEAR };
 
 /* Counts the call and says what becomes of it.  FAIL: errno is set. */
 static enum verdict
-judge(const char *call, int dir, const char *name, bool needs_space)
+judge_any(const char *call, int dir, const char *name, bool needs_space)
 {
 	char path[2 * PATH_MAX], line[2 * PATH_MAX + 64];
 	bool now, since;
@@ -168,9 +172,31 @@ judge(const char *call, int dir, const char *name, bool needs_space)
 		return now ? GO_ON_AND_DIE : GO_ON;
 	case ACT_TORN:
 		return now ? TEAR : GO_ON;
+	case ACT_UNREAD:
+		if (!now)
+			return GO_ON;
+		errno = EIO;
+		return FAIL;
 	default:
 		return GO_ON;
 	}
+}
+
+static enum verdict
+judge(const char *call, int dir, const char *name, bool needs_space)
+{
+	if (!faults.ready)
+		prepare();
+	return faults.act == ACT_UNREAD ? GO_ON : judge_any(call, dir, name, needs_space);
+}
+
+/* The same of one that reads. */
+static enum verdict
+judge_read(const char *call, int dir, const char *name)
+{
+	if (!faults.ready)
+		prepare();
+	return faults.act == ACT_UNREAD ? judge_any(call, dir, name, false) : GO_ON;
 }
 
 /* The call itself, between the judgement and what follows from it. */
@@ -192,7 +218,8 @@ static int
 open_at(int dir, const char *name, int flags, mode_t mode)
 {
 	if (!(flags & O_CREAT))
-		return (int)syscall(SYS_openat, dir, name, flags, mode);
+		DO(judge_read("open", dir, name), int,
+		    syscall(SYS_openat, dir, name, flags, mode));
 	DO(judge("open", dir, name, true), int, syscall(SYS_openat, dir, name, flags, mode));
 }
 
@@ -301,6 +328,71 @@ int
 ftruncate64(int fd, off64_t length)
 {
 	DO(judge_write("ftruncate", fd), int, syscall(SYS_ftruncate, fd, length));
+}
+
+/* ---- reads --------------------------------------------------------------------------------------- */
+
+static enum verdict
+judge_reading(const char *call, int fd)
+{
+	struct stat st;
+	int saved = errno;
+	bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+
+	errno = saved;
+	return regular ? judge_read(call, fd, NULL) : GO_ON;
+}
+
+ssize_t
+read(int fd, void *bytes, size_t n)
+{
+	DO(judge_reading("read", fd), ssize_t, syscall(SYS_read, fd, bytes, n));
+}
+
+ssize_t
+pread(int fd, void *bytes, size_t n, off_t offset)
+{
+	DO(judge_reading("pread", fd), ssize_t, syscall(SYS_pread64, fd, bytes, n, offset));
+}
+
+ssize_t
+pread64(int fd, void *bytes, size_t n, off64_t offset)
+{
+	DO(judge_reading("pread", fd), ssize_t, syscall(SYS_pread64, fd, bytes, n, offset));
+}
+
+int
+faccessat(int dir, const char *name, int mode, int flags)
+{
+	DO(judge_read("faccessat", dir, name), int,
+	    syscall(SYS_faccessat2, dir, name, mode, flags));
+}
+
+int
+fstatat(int dir, const char *name, struct stat *st, int flags)
+{
+	DO(judge_read("fstatat", dir, name), int,
+	    syscall(SYS_newfstatat, dir, name, st, flags));
+}
+
+int
+fstatat64(int dir, const char *name, struct stat64 *st, int flags)
+{
+	DO(judge_read("fstatat", dir, name), int,
+	    syscall(SYS_newfstatat, dir, name, st, flags));
+}
+
+ssize_t
+readlinkat(int dir, const char *name, char *text, size_t n)
+{
+	DO(judge_read("readlinkat", dir, name), ssize_t,
+	    syscall(SYS_readlinkat, dir, name, text, n));
+}
+
+ssize_t
+getdents64(int fd, void *bytes, size_t n)
+{
+	DO(judge_read("getdents", fd, NULL), ssize_t, syscall(SYS_getdents64, fd, bytes, n));
 }
 
 /* ---- syncs --------------------------------------------------------------------------------------- */
