@@ -8,7 +8,8 @@ struct check_result {
 	uint64_t messages; /* looked at */
 	uint64_t faults;
 	uint64_t repaired;
-	uint64_t unread; /* what an error of the disk kept from being looked at: no faults, and never moved */
+	uint64_t
+	    unread; /* what an error of the disk kept from being looked at: no faults, and never moved */
 };
 
 /*

@@ -156,7 +156,8 @@ look_at_token(const char *token, unsigned char type, void *arg)
 	}
 	listed = check_each(c, parts, path, token, look_at_kept, &kept) == 0;
 	c->dir = parts;
-	if (listed && !kept.has_file && faccessat(c->spool->tmp, token, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+	if (listed && !kept.has_file &&
+	    faccessat(c->spool->tmp, token, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
 	    faccessat(parts, token, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		check_tell(c, CHECK_FAULT, path,
 		    "has no file.INODE in it: nobody will notice when its messages are gone");

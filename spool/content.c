@@ -242,10 +242,11 @@ read_blob(struct content *c, size_t index, uint64_t at, void *bytes, size_t n, s
 		return -1;
 	if (fs_pread(c->blob, bytes, n, (off_t)at) < 0)
 		return errno == ENODATA ?
-		    err_set(err, EX_DATAERR, "an attachment of it, " PART_PARTS "/%s/%s, is cut off",
-			c->token, segment->hash) :
-		    err_io(err, "an attachment of it, " PART_PARTS "/%s/%s, cannot be read", c->token,
-			segment->hash);
+		    err_set(err, EX_DATAERR,
+			"an attachment of it, " PART_PARTS "/%s/%s, is cut off", c->token,
+			segment->hash) :
+		    err_io(err, "an attachment of it, " PART_PARTS "/%s/%s, cannot be read",
+			c->token, segment->hash);
 	return sum_blob(c, segment, at, bytes, n, err);
 }
 

@@ -322,7 +322,8 @@ advance(struct history *history, size_t i)
 	int64_t offset;
 	int result;
 
-	while ((result = journal_next(&reading->reader, &reading->line, &reading->len, &offset)) == 1)
+	while (
+	    (result = journal_next(&reading->reader, &reading->line, &reading->len, &offset)) == 1)
 		if (reading->line != NULL && may_pass(history, reading->line, reading->len))
 			return;
 	if (result < 0)

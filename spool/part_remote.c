@@ -84,7 +84,8 @@ part_remote_read(const struct spool *spool, const char *token, const char *json,
 	if (dir < 0 || fs_read_file(dir, name, &text) < 0)
 		return errno == ENOENT ? 0 :
 		    errno == E2BIG     ? err_set(err, EX_DATAERR,
-					     "parts/%s/%s is damaged: it is longer than any", token, name) :
+					     "parts/%s/%s is damaged: it is longer than any", token,
+					     name) :
 					 err_io(err, "parts/%s/%s", token, name);
 	if (parse(&text, &remote) < 0) {
 		part_remote_release(&remote);

@@ -192,7 +192,8 @@ queue_open(const struct spool *spool, const char *const *lanes, size_t lane_coun
 		list_lane(queue, i, STATE_DEFERRED);
 	}
 	if (queue->bucket_count > 0)
-		qsort(queue->buckets, queue->bucket_count, sizeof(struct bucket), queue_compare_buckets);
+		qsort(queue->buckets, queue->bucket_count, sizeof(struct bucket),
+		    queue_compare_buckets);
 	return queue;
 }
 

@@ -26,7 +26,8 @@ struct queue_entry {
 	int dir;	  /* the bucket; valid until the next call */
 	const char *text; /* the name; valid until the next call */
 	struct message_name name;
-	bool twin; /* the name stands in another bucket of the lane too: see spool/twin.h before it is claimed */
+	bool
+	    twin; /* the name stands in another bucket of the lane too: see spool/twin.h before it is claimed */
 };
 
 /*

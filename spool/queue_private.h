@@ -46,8 +46,8 @@ struct queue {
 
 int queue_compare_buckets(const void *a, const void *b);
 /* LANE/BUCKET, below the directory of the state. */
-void queue_bucket_path(const struct queue *queue, const struct bucket *bucket, char *ret,
-    size_t size);
+void
+queue_bucket_path(const struct queue *queue, const struct bucket *bucket, char *ret, size_t size);
 
 /*
  * Where each name of the bucket is looked for when its turn comes: mostly nowhere, as few buckets lie in

@@ -110,7 +110,8 @@ set_aside_twin(struct runner *runner, const struct queue_entry *entry, struct er
 {
 	if (twin_set_aside(runner->spool, entry->dir, entry->text, entry->text) < 0 &&
 	    errno != ENOENT)
-		return err_io(err, "spool %s: cannot set %s aside", runner->spool->path, entry->text);
+		return err_io(err, "spool %s: cannot set %s aside", runner->spool->path,
+		    entry->text);
 	log_warning("%s is in hand, and stood in a bucket once more: that was moved to corrupt/",
 	    entry->text);
 	return 0;

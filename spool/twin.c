@@ -78,7 +78,8 @@ look_into(struct settling *s, enum state state, int lane, const char *bucket)
 	if (!s->settle)
 		return 0;
 	same = is_same_file(&s->kept, &st);
-	if ((same ? unlinkat(dir, s->text, 0) : twin_set_aside(s->spool, dir, s->text, s->text)) < 0)
+	if ((same ? unlinkat(dir, s->text, 0) : twin_set_aside(s->spool, dir, s->text, s->text)) <
+	    0)
 		return errno == ENOENT ? 0 : fail(s, state, bucket);
 	/* Before the other can be sent: else a power cut brings this one back. */
 	if (same && fsync(dir) < 0)

@@ -36,7 +36,17 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum act { ACT_NONE, ACT_EIO, ACT_ENOSPC, ACT_BROKEN, ACT_FULL, ACT_BEFORE, ACT_AFTER, ACT_TORN, ACT_UNREAD };
+enum act {
+	ACT_NONE,
+	ACT_EIO,
+	ACT_ENOSPC,
+	ACT_BROKEN,
+	ACT_FULL,
+	ACT_BEFORE,
+	ACT_AFTER,
+	ACT_TORN,
+	ACT_UNREAD
+};
 
 static const char *const act_words[] = { "none", "eio", "enospc", "broken", "full", "before",
 	"after", "torn", "unread" };
@@ -218,8 +228,7 @@ static int
 open_at(int dir, const char *name, int flags, mode_t mode)
 {
 	if (!(flags & O_CREAT))
-		DO(judge_read("open", dir, name), int,
-		    syscall(SYS_openat, dir, name, flags, mode));
+		DO(judge_read("open", dir, name), int, syscall(SYS_openat, dir, name, flags, mode));
 	DO(judge("open", dir, name, true), int, syscall(SYS_openat, dir, name, flags, mode));
 }
 
@@ -371,15 +380,13 @@ faccessat(int dir, const char *name, int mode, int flags)
 int
 fstatat(int dir, const char *name, struct stat *st, int flags)
 {
-	DO(judge_read("fstatat", dir, name), int,
-	    syscall(SYS_newfstatat, dir, name, st, flags));
+	DO(judge_read("fstatat", dir, name), int, syscall(SYS_newfstatat, dir, name, st, flags));
 }
 
 int
 fstatat64(int dir, const char *name, struct stat64 *st, int flags)
 {
-	DO(judge_read("fstatat", dir, name), int,
-	    syscall(SYS_newfstatat, dir, name, st, flags));
+	DO(judge_read("fstatat", dir, name), int, syscall(SYS_newfstatat, dir, name, st, flags));
 }
 
 ssize_t

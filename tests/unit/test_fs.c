@@ -122,7 +122,7 @@ TEST(pread_past_the_end_is_eio)
 	CHECK_INT(fs_pread(fd, got, 3, 1), 0);
 	CHECK_MEM(got, 3, "bXY", 3);
 	CHECK_INT(fs_pread(fd, got, 3, 4), -1);
-	CHECK_INT(errno, EIO);
+	CHECK_INT(errno, ENODATA);
 }
 
 TEST(mkdir_is_content_with_a_directory_only)
