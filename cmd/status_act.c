@@ -1,5 +1,6 @@
 /* hold, release, retry, delete. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -63,6 +64,32 @@ tell(const struct act_result *result, const struct act_word *word, const char *o
 	return code;
 }
 
+/* Of a release, what stands nowhere in the queue may have been set aside as damaged.  Returns the exit status of
+ * what cannot be taken back. */
+static int
+release_corrupt(struct spool *spool, const char *reason, struct act_result *result)
+{
+	size_t missing = 0;
+	int code = EX_OK;
+
+	for (size_t i = 0; i < result->missing_count; i++) {
+		char *id = result->missing[i];
+		struct err err = ERR_INIT;
+		int released = act_release_corrupt(spool, id, reason, &err);
+
+		if (released < 0)
+			code = err_print(&err);
+		if (released > 0)
+			result->done++;
+		if (released == 0)
+			result->missing[missing++] = id;
+		else
+			free(id);
+	}
+	result->missing_count = missing;
+	return code;
+}
+
 int
 status_act(struct spool *spool, const struct status_options *options, const char *command,
     char **ids, int n)
@@ -71,7 +98,7 @@ status_act(struct spool *spool, const struct status_options *options, const char
 	AUTO(act_result_release) struct act_result result = { 0 };
 	struct walk_filter filter;
 	struct err err = ERR_INIT;
-	int acted, code;
+	int acted, code, left = EX_OK;
 
 	while (strcmp(word->command, command) != 0)
 		word++;
@@ -82,6 +109,8 @@ status_act(struct spool *spool, const struct status_options *options, const char
 		filter.id_count = (size_t)n;
 	}
 	acted = act(spool, word->what, options->reason, &filter, &result, &err);
+	if (acted == 0 && word->what == ACT_RELEASE)
+		left = release_corrupt(spool, options->reason, &result);
 	if (options->json)
 		print_json(&result);
 	else if (!options->common.quiet)
@@ -90,5 +119,5 @@ status_act(struct spool *spool, const struct status_options *options, const char
 	if (acted < 0)
 		return err_print(&err);
 	code = tell(&result, word, !options->all && n == 1 ? ids[0] : NULL);
-	return code;
+	return left != EX_OK ? left : code;
 }

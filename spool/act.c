@@ -50,7 +50,7 @@ struct acting {
 	struct err *err;
 	struct oplog log;
 	struct target target;
-	char reason[REASON_MAX + 40];
+	char reason[ACT_REASON_SIZE];
 	int64_t due;		       /* of the last one that was retried */
 	struct wanted *wanted;	       /* for each of filter->ids; sorted */
 	bool parts;		       /* some message may have any */
@@ -295,12 +295,12 @@ sync_all(struct acting *acting)
 }
 
 /* "by user 0: the customer asked for it" */
-static void
-put_reason(struct acting *acting, const char *reason)
+void
+act_reason(const char *reason, char ret[ACT_REASON_SIZE])
 {
 	bool given = reason != NULL && reason[0] != '\0';
 
-	snprintf(acting->reason, sizeof acting->reason, "by user %u%s%.*s", (unsigned int)getuid(),
+	snprintf(ret, ACT_REASON_SIZE, "by user %u%s%.*s", (unsigned int)getuid(),
 	    given ? ": " : "", REASON_MAX, given ? reason : "");
 }
 
@@ -319,7 +319,7 @@ act(struct spool *spool, enum act what, const char *reason, const struct walk_fi
 
 	*ret = (struct act_result){ 0 };
 	acting.parts = what == ACT_DELETE && part_any(spool);
-	put_reason(&acting, reason);
+	act_reason(reason, acting.reason);
 	sort_wanted(&acting);
 	result = walk(spool, filter, act_on, &acting, err);
 	if (result == 0)

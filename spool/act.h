@@ -24,6 +24,14 @@ struct act_result {
  * returns.  -1 with err where it had to stop; what was done is done, and counted. */
 int act(struct spool *spool, enum act what, const char *reason, const struct walk_filter *filter,
     struct act_result *ret, struct err *err);
+#define ACT_REASON_SIZE 440
+/* "by user 0: the customer asked for it", as it stands in history. */
+void act_reason(const char *reason, char ret[ACT_REASON_SIZE]);
+/* Takes a message (a plain id) that is nowhere else back out of corrupt/: into waiting/, or deferred/ if it is
+ * due later, in the lane that its record names.  Only if record, text and attachments are sound, and no
+ * history says that it was sent.  reason as for act().  1; 0: there is none; -1 with err:
+ * EX_DATAERR (damaged still), EX_UNAVAILABLE (it was sent). */
+int act_release_corrupt(struct spool *spool, const char *id, const char *reason, struct err *err);
 void act_result_release(struct act_result *result);
 
 #endif

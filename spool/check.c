@@ -359,7 +359,7 @@ look_at_corrupt(const char *name, unsigned char type, void *arg)
 	(void)type;
 	snprintf(path, sizeof path, "corrupt/%s", name);
 	check_tell(arg, CHECK_NOTE, path,
-	    "was set aside as damaged; it may be looked at and deleted");
+	    "was set aside; it may be looked at, released if it is sound, or deleted");
 	return 0;
 }
 

@@ -133,3 +133,34 @@ copy_bucket() { # HOW [STATE]
 	assert_match "$output" '^sent 71,'
 	assert_equal "$(saw server '^message')" 71
 }
+
+# ---- back out of corrupt/ --------------------------------------------------------------------------
+
+@test "release takes a sound message back out of corrupt/, and nothing that is damaged or was sent" {
+	local file
+
+	start_script server port
+	accounts "$(relay main "$port")"
+	add --id M-1 --account main >/dev/null
+	file=$(find "$MAILQ_SPOOL/waiting" -name '*.M-1')
+	cp "$file" sound
+	sed -i 's/a body/A body/' "$file"
+	run_mailq
+	assert_match "$output" 'damaged 1'
+	run -65 --separate-stderr mailq-status release M-1
+	assert_match "$stderr" 'stays in corrupt/.*checksum'
+	file=$(echo "$MAILQ_SPOOL"/corrupt/*.M-1)
+	cat sound >"$file"
+	run -0 mailq-status release --reason 'the disk was mended' M-1
+	assert_match "$output" '^1 message released$'
+	assert_equal "$(state M-1)" waiting
+	assert_match "$(mailq-status log M-1)" 'the disk was mended'
+	run_mailq
+	assert_match "$output" '^sent 1,'
+	# A copy of what was sent.
+	cp sound "$file~3"
+	run -69 --separate-stderr mailq-status release M-1
+	assert_match "$stderr" 'was sent'
+	run -66 mailq-status release M-2
+	assert_equal "$(saw server '^message')" 1
+}
