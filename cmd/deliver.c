@@ -115,7 +115,7 @@ deliver_unread(struct delivery *d, const char *name, const struct err *err)
 
 	if (strncmp(told.msg, name, strlen(name)) != 0)
 		err_prefix(&told, "%s", name);
-	log_warning("%s", told.msg);
+	log_warning("%s: the message waits", told.msg);
 	if (d->unread.code == 0)
 		d->unread = told;
 }
