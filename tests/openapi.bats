@@ -139,7 +139,7 @@ page() {
 	done
 	page /redoc
 	grep -q 'Put messages into the queue' dom
-	grep -q 'Grown form' dom
+	grep -q 'Later form of the first service' dom
 	# All that the pages asked for was there, and each part of them was asked for.
 	! grep -E ' (GET|POST) [^ ]* [45][0-9][0-9] ' s.log
 	for asset in swagger-ui.css swagger-ui-bundle.js swagger.js redoc.standalone.js redoc.js; do
