@@ -127,6 +127,7 @@ struct outlet {
 	struct buf secret;
 	struct stream *streams; /* the first is that of the plain lanes */
 	size_t stream_count;
+	int64_t longest; /* pause after an attempt, of all accounts that its lanes may leave by */
 	struct slots *slots;	     /* of its limits; NULL: it has none */
 	struct slots **domain_slots; /* as account->domains; NULL: of each that has not been met */
 	int stay;		     /* holds the lock of the one who stays for its next slot; -1 */
@@ -239,6 +240,7 @@ struct picking {
 	struct lane
 	    last; /* the answer for it is remembered: neighbours are mostly of one account */
 	struct outlet *outlet;
+	int64_t longest; /* pause after an attempt, of the accounts in line */
 };
 
 /* Reads the suspensions; the pools of suspended accounts stop, others go on.  Release it. */

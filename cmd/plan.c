@@ -108,6 +108,18 @@ gives_way(struct outlet *outlet, const struct lane *lane)
 	return domain != NULL && slots_exhausted(domain);
 }
 
+/* The longest pause that any of these can have put off a message for. */
+static int64_t
+longest_pause(const struct account *const *candidates, int count)
+{
+	int64_t longest = 0;
+
+	for (int i = 0; i < count; i++)
+		if (retry_longest(candidates[i]) > longest)
+			longest = retry_longest(candidates[i]);
+	return longest;
+}
+
 static struct outlet *
 pick_anew(struct picking *picking, const struct lane *lane)
 {
@@ -118,8 +130,10 @@ pick_anew(struct picking *picking, const struct lane *lane)
 	int count = settings_resolve(d->settings, lane->account, candidates, CANDIDATES_MAX, &err);
 	int suspended = 0;
 
+	picking->longest = 0;
 	if (count < 0)
 		return pick_unknown(d, lane->account, &err);
+	picking->longest = longest_pause(candidates, count);
 	for (int i = 0; i < count; i++) {
 		outlet = outlet_get(d, candidates[i]);
 		if (suspensions_find(&picking->suspensions, SUSPEND_ACCOUNT, candidates[i]->id) !=
@@ -152,6 +166,8 @@ pick(struct picking *picking, const struct lane *lane)
 	    strcmp(lane->domain, picking->last.domain) != 0) {
 		picking->outlet = pick_anew(picking, lane);
 		picking->last = *lane;
+		if (picking->outlet != NULL && picking->longest > picking->outlet->longest)
+			picking->outlet->longest = picking->longest;
 	}
 	return picking->outlet;
 }

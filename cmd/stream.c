@@ -30,6 +30,7 @@ streams_forget(struct outlet *outlet)
 	free(outlet->streams);
 	outlet->streams = NULL;
 	outlet->stream_count = 0;
+	outlet->longest = 0;
 }
 
 static struct stream *
@@ -86,8 +87,9 @@ look_ahead(struct outlet *outlet, struct stream *stream)
 			if (is_empty(stream))
 				return false;
 			stream->exhausted = stream->stale = false;
-			stream->queue = queue_open(outlet->delivery->spool,
-			    (const char *const *)stream->lanes, stream->lane_count, clock_now());
+			stream->queue =
+			    queue_open(outlet->delivery->spool, (const char *const *)stream->lanes,
+				stream->lane_count, clock_now(), outlet->longest);
 		}
 		stream->ahead = queue_next(stream->queue, &stream->entry);
 		if (!stream->ahead) {

@@ -8,6 +8,7 @@
 #include "cmd/scheduler.h"
 #include "cmd/status.h"
 #include "cmd/why_private.h"
+#include "policy/retry.h"
 #include "spool/count.h"
 
 const char *
@@ -75,6 +76,19 @@ why_suspended(const struct suspension *one, struct why *ret)
 	    one->by, one->reason[0] != '\0' ? ": " : "", one->reason);
 }
 
+/* No deferral lies so far ahead, unless the clock was wrong then: the next cycle takes it. */
+static bool
+is_astray(const struct asking *asking)
+{
+	const struct message_name *name = &asking->message->name;
+	int64_t longest = BUCKET_ASKED_MAX;
+
+	for (int i = 0; i < asking->candidate_count; i++)
+		if (retry_longest(asking->candidates[i]) > longest)
+			longest = retry_longest(asking->candidates[i]);
+	return name->attempts > 0 && name->due - asking->now > longest;
+}
+
 /* The instant before which it is not tried: one that was added to wait, or its next attempt. */
 static int
 look_at_due(const struct asking *asking, struct why *ret, struct err *err)
@@ -82,7 +96,8 @@ look_at_due(const struct asking *asking, struct why *ret, struct err *err)
 	const struct why_message *message = asking->message;
 	char text[STATUS_TIME_SIZE];
 
-	if (message->state != STATE_DEFERRED || message->name.due <= asking->now)
+	if (message->state != STATE_DEFERRED || message->name.due <= asking->now ||
+	    is_astray(asking))
 		return 0;
 	if (message->name.attempts > 0)
 		return why_backoff(asking, ret, err) < 0 ? -1 : 1;

@@ -98,8 +98,7 @@ is_too_late(const struct work *work)
 	const struct message_name *name = &work->claim.name;
 	struct retry_terms terms = work_terms(&work->claim.record);
 
-	return retry_too_late(work->outlet->account, &terms, name->attempts, name->due,
-	    clock_now());
+	return retry_too_late(&terms, name->due, clock_now());
 }
 
 enum plan
@@ -354,7 +353,8 @@ work_settle(struct work *work, struct err *err)
 		result = runner_settle_sent(claim, err);
 		break;
 	case PLAN_DEFERRED:
-		result = runner_settle_deferred(claim, work->due, err);
+		result = runner_settle_deferred(claim, work->due,
+		    work->not_before > 0 && work->due == work->not_before, err);
 		break;
 	case PLAN_FAILED:
 		result = runner_settle_failed(claim, err);

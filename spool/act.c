@@ -39,6 +39,7 @@ struct target {
 	char lane[LANE_MAX + 1];
 	int priority;
 	int64_t start;
+	const char *kind;
 	unsigned int moves; /* into it since it was opened */
 };
 
@@ -95,19 +96,23 @@ open_target(struct acting *acting, enum state state, const char *lane,
 {
 	struct target *target = &acting->target;
 	int64_t start = bucket_start(name->due);
+	const char *kind = spool_bucket_kind(state, name);
 	AUTO_FD int lane_fd = -1;
 
 	if (target->fd >= 0 && target->moves < TARGET_MOVES && target->state == state &&
 	    target->priority == name->priority && target->start == start &&
-	    strcmp(target->lane, lane) == 0)
+	    strcmp(target->kind, kind) == 0 && strcmp(target->lane, lane) == 0)
 		return;
 	auto_close_fd(&target->fd);
-	*target =
-	    (struct target){ .fd = -1, .state = state, .priority = name->priority, .start = start };
+	*target = (struct target){ .fd = -1,
+		.state = state,
+		.priority = name->priority,
+		.start = start,
+		.kind = kind };
 	snprintf(target->lane, sizeof target->lane, "%s", lane);
 	lane_fd = spool_open_lane(acting->spool, state, lane);
 	if (lane_fd >= 0)
-		target->fd = spool_open_bucket(lane_fd, name->priority, name->due);
+		target->fd = spool_open_bucket(lane_fd, name->priority, name->due, kind);
 }
 
 static int

@@ -96,8 +96,9 @@ draft_publish_one(struct draft *draft, struct err *err)
 	message_name_format(&entry->name, text);
 	for (int attempt = 0;; attempt++) {
 		AUTO_FD int lane = spool_open_lane(spool, entry->state, entry->lane);
-		AUTO_FD int bucket =
-		    lane < 0 ? -1 : spool_open_bucket(lane, entry->name.priority, entry->name.due);
+		AUTO_FD int bucket = lane < 0 ?
+		    -1 :
+		    spool_open_bucket(lane, entry->name.priority, entry->name.due, BUCKET_PLAIN);
 
 		if (bucket < 0 && (errno != ENOENT || attempt == 100))
 			return err_io(err, "spool %s: cannot make a bucket", spool->path);
@@ -200,7 +201,8 @@ publish_names(struct draft *draft, size_t number, struct group *group)
 		for (;;) {
 			if (group->bucket < 0)
 				group->bucket = spool_open_bucket(group->lane_fd, group->priority,
-				    entry->state == STATE_WAITING ? group->start : entry->name.due);
+				    entry->state == STATE_WAITING ? group->start : entry->name.due,
+				    BUCKET_PLAIN);
 			if (group->bucket < 0)
 				return -1;
 			if (renameat(group->fd, text, group->bucket, text) == 0)

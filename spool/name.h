@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
+
 #define ID_TEXT_MAX 180	   /* bytes of an encoded id */
 #define LANE_PART_MAX 100  /* bytes of an encoded account or batch */
 #define LANE_DOMAIN_MAX 47 /* bytes of an encoded recipient domain */
@@ -27,6 +29,14 @@
 #define NAME_SIZE 256	/* NAME_MAX + 1 */
 #define BUCKET_SPAN 256 /* seconds of due time that one shared bucket spans */
 #define PRIORITY_MAX 3
+/*
+ * The token of a shared bucket begins with one of these if a deferral has made up the due times in it, and
+ * no client has asked for them: so its name alone says whether they can lie so far ahead.
+ */
+#define BUCKET_PLAIN ""
+#define BUCKET_RETRY "r" /* after a pause of the retry schedule */
+#define BUCKET_ASKED "n" /* as a server asked to be left alone (Retry-After), for a day at most */
+#define BUCKET_ASKED_MAX (24 * 3600 * USEC)
 #define ATTEMPTS_MAX 99999u
 
 struct message_name {
@@ -40,7 +50,7 @@ struct message_name {
 struct bucket_name {
 	int priority;
 	int64_t start;		/* instant; no message in it is due earlier */
-	char token[TOKEN_SIZE]; /* "" for the first shared bucket of its span */
+	char token[TOKEN_SIZE]; /* "" for the first shared bucket of its span; see BUCKET_RETRY */
 	bool unsettled;		/* its name begins with a dot: made, but perhaps not yet durable */
 };
 

@@ -86,11 +86,27 @@ lane_list_release(struct lane_list *lanes)
 	*lanes = (struct lane_list){ NULL, 0 };
 }
 
+/* Whether no deferral can have put off anything in this bucket until then by a clock that is right. */
+static bool
+is_astray(const struct queue *queue, const struct bucket_name *bucket, int64_t instant)
+{
+	int64_t longest = queue->longest;
+
+	if (longest == 0)
+		return false;
+	if (bucket->token[0] == BUCKET_ASKED[0] && longest < BUCKET_ASKED_MAX)
+		longest = BUCKET_ASKED_MAX;
+	else if (bucket->token[0] != BUCKET_ASKED[0] && bucket->token[0] != BUCKET_RETRY[0])
+		return false;
+	return instant - queue->now > longest;
+}
+
 /* What stands in waiting/ is due at once, though a clock that was put back since may say otherwise. */
 static bool
-lies_ahead(enum state state, int64_t instant, int64_t now)
+lies_ahead(const struct queue *queue, const struct bucket *bucket, int64_t instant)
 {
-	return state == STATE_DEFERRED && instant > now;
+	return bucket->state == STATE_DEFERRED && instant > queue->now &&
+	    !is_astray(queue, &bucket->name, instant);
 }
 
 struct add_bucket {
@@ -109,7 +125,7 @@ add_bucket(const char *name, unsigned char type, void *arg)
 
 	add->empty = false;
 	if ((type != DT_DIR && type != DT_UNKNOWN) || bucket_name_parse(name, &bucket.name) < 0 ||
-	    lies_ahead(add->state, bucket.name.start, queue->now))
+	    lies_ahead(queue, &bucket, bucket.name.start))
 		return 0;
 	if (queue->bucket_count == queue->bucket_room) {
 		queue->bucket_room = queue->bucket_room > 0 ? 2 * queue->bucket_room : 16;
@@ -177,12 +193,14 @@ list_lane(struct queue *queue, size_t lane, enum state state)
 }
 
 struct queue *
-queue_open(const struct spool *spool, const char *const *lanes, size_t lane_count, int64_t now)
+queue_open(const struct spool *spool, const char *const *lanes, size_t lane_count, int64_t now,
+    int64_t longest)
 {
 	struct queue *queue = xcalloc(1, sizeof *queue);
 
 	queue->spool = spool;
 	queue->now = now;
+	queue->longest = longest;
 	queue->lanes = xcalloc(lane_count, sizeof(char *));
 	queue->lane_count = lane_count;
 	for (size_t i = 0; i < lane_count; i++)
@@ -208,9 +226,9 @@ compare_items(const void *a, const void *b)
 }
 
 struct add_item {
+	const struct queue *queue;
 	struct loaded *loaded;
 	size_t room;
-	int64_t now;
 };
 
 static int
@@ -221,7 +239,7 @@ add_item(const char *name, unsigned char type, void *arg)
 	struct message_name parsed;
 
 	if ((type != DT_REG && type != DT_UNKNOWN) || message_name_parse(name, &parsed) < 0 ||
-	    lies_ahead(loaded->bucket.state, parsed.due, add->now) ||
+	    lies_ahead(add->queue, &loaded->bucket, parsed.due) ||
 	    parsed.priority != loaded->bucket.name.priority) {
 		loaded->all = false;
 		return 0;
@@ -281,9 +299,10 @@ unload(struct queue *queue, size_t index)
 	const struct bucket_name *name = &loaded->bucket.name;
 	/* Adders go on using the shared bucket of the present span.  The bucket of a batch (its token
 	 * is a draft's, with dots) gets nothing more, and one that never got its name is mostly a dead
-	 * process's: a living one that is about to name it makes another. */
+	 * process's: a living one that is about to name it makes another.  By a clock that is right nobody
+	 * uses one that is astray. */
 	bool in_use = !name->unsettled && strchr(name->token, '.') == NULL &&
-	    name->start + BUCKET_SPAN * USEC > queue->now;
+	    name->start + BUCKET_SPAN * USEC > queue->now && !is_astray(queue, name, name->start);
 	char path[LANE_MAX + TOKEN_SIZE + BUCKET_SIZE + 8];
 
 	if (loaded->all && !in_use && loaded->next == loaded->count) {
@@ -305,7 +324,7 @@ load(struct queue *queue, const struct bucket *bucket)
 		.fd = -1,
 		.all = true,
 		.texts = BUF_INIT(256u * 1024 * 1024) };
-	struct add_item add = { &loaded, 0, queue->now };
+	struct add_item add = { queue, &loaded, 0 };
 	char path[LANE_MAX + TOKEN_SIZE + BUCKET_SIZE + 8];
 
 	if (open_loaded(queue, &loaded) < 0 || fs_each(loaded.fd, add_item, &add) < 0) {

@@ -32,11 +32,13 @@ struct queue_entry {
 
 /*
  * Begins to take from these lanes what is due at an instant.  A queue is a look at one moment:
- * what is added later is seen by the next one.  A lane or bucket that cannot be listed is logged
+ * what is added later is seen by the next one.  What a deferral has put off further ahead than longest (the
+ * longest pause between two attempts; 0: unknown, any is) was put off by a clock that was wrong, and
+ * is due; what a client wants to wait is not.  A lane or bucket that cannot be listed is logged
  * and passed over, so that the others go on.
  */
-struct queue *
-queue_open(const struct spool *spool, const char *const *lanes, size_t lane_count, int64_t now);
+struct queue *queue_open(const struct spool *spool, const char *const *lanes, size_t lane_count,
+    int64_t now, int64_t longest);
 /* The next entry; false when there is no more.  Another process may take the message first: its
  * rename then fails with ENOENT. */
 bool queue_next(struct queue *queue, struct queue_entry *ret);

@@ -35,6 +35,7 @@ struct queue {
 	char **lanes;
 	size_t lane_count;
 	int64_t now;
+	int64_t longest;	/* pause after an attempt; 0: any */
 	struct bucket *buckets; /* sorted; those before next have been loaded */
 	size_t bucket_count, bucket_room, next;
 	struct loaded *loaded;

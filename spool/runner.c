@@ -224,10 +224,10 @@ leave_lane(const struct claim *claim)
  * nobody does, so it is told. */
 static int
 move_to(struct claim *claim, enum state state, const char *lane, const struct message_name *name,
-    struct err *err)
+    const char *kind, struct err *err)
 {
-	int result = spool_move(claim->runner->spool, claim->runner->lanes[claim->lane].fd,
-	    claim->text, state, lane, name);
+	int result = spool_move_kind(claim->runner->spool, claim->runner->lanes[claim->lane].fd,
+	    claim->text, state, lane, name, kind);
 
 	if (result < 0)
 		move_fault(claim, state_text(state), err);
@@ -240,7 +240,7 @@ move_to(struct claim *claim, enum state state, const char *lane, const struct me
 static int
 move(struct claim *claim, enum state state, const struct message_name *name, struct err *err)
 {
-	return move_to(claim, state, claim_lane(claim), name, err);
+	return move_to(claim, state, claim_lane(claim), name, spool_bucket_kind(state, name), err);
 }
 
 int
@@ -273,11 +273,12 @@ attempted(const struct claim *claim, int64_t due)
 }
 
 int
-runner_settle_deferred(struct claim *claim, int64_t due, struct err *err)
+runner_settle_deferred(struct claim *claim, int64_t due, bool asked, struct err *err)
 {
 	struct message_name name = attempted(claim, due);
 
-	return move(claim, STATE_DEFERRED, &name, err);
+	return move_to(claim, STATE_DEFERRED, claim_lane(claim), &name,
+	    asked ? BUCKET_ASKED : BUCKET_RETRY, err);
 }
 
 int
@@ -317,7 +318,8 @@ runner_put_aside(struct claim *claim, const char *lane, struct err *err)
 {
 	enum state state = claim->name.due > clock_now() ? STATE_DEFERRED : STATE_WAITING;
 
-	return move_to(claim, state, lane, &claim->name, err);
+	return move_to(claim, state, lane, &claim->name, spool_bucket_kind(state, &claim->name),
+	    err);
 }
 
 int

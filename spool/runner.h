@@ -75,7 +75,8 @@ const char *claim_lane(const struct claim *claim);
 
 /* The moves that follow an outcome that is on record.  Each closes the claim.  -1 with err. */
 int runner_settle_sent(struct claim *claim, struct err *err);
-int runner_settle_deferred(struct claim *claim, int64_t due, struct err *err);
+/* asked: the time is a server's, and no pause of the schedule. */
+int runner_settle_deferred(struct claim *claim, int64_t due, bool asked, struct err *err);
 int runner_settle_failed(struct claim *claim, struct err *err);
 int runner_settle_uncertain(struct claim *claim, struct err *err); /* into uncertain/ */
 int runner_settle_corrupt(struct claim *claim, struct err *err);   /* into corrupt/ */

@@ -88,11 +88,13 @@ int spool_open_lane(const struct spool *spool, enum state state, const char *lan
 
 /*
  * Opens the shared bucket of a lane for messages of this priority that are due then, durably made
- * if it is not there; a full one is passed over for the next of its span.  Returns a descriptor,
- * or -1 with errno.  The bucket can vanish (when it was empty) before something is linked into it:
+ * if it is not there; a full one is passed over for the next of its span.  kind is BUCKET_PLAIN or
+ * another of spool/name.h.  Returns a descriptor, or -1 with errno.  The bucket can vanish (when it was empty) before something is linked into it:
  * ENOENT from that link means "open again".
  */
-int spool_open_bucket(int lane, int priority, int64_t due);
+int spool_open_bucket(int lane, int priority, int64_t due, const char *kind);
+/* Which kind of bucket a message of this name goes into: BUCKET_RETRY if it was tried and is deferred. */
+const char *spool_bucket_kind(enum state state, const struct message_name *name);
 
 /*
  * Renames a message into the shared bucket that its new name asks for, in STATE/LANE/.  The step
@@ -101,5 +103,8 @@ int spool_open_bucket(int lane, int priority, int64_t due);
  */
 int spool_move(const struct spool *spool, int from_dir, const char *from_name, enum state state,
     const char *lane, const struct message_name *name);
+/* The same into a bucket of this kind. */
+int spool_move_kind(const struct spool *spool, int from_dir, const char *from_name,
+    enum state state, const char *lane, const struct message_name *name, const char *kind);
 
 #endif

@@ -188,12 +188,75 @@ is_past() { [ "$(date +%s)" -gt "$1" ]; }
 	assert_saw server '> DATA' 2
 	run -0 mailq-status show M
 	assert_match "$output" 'given up: not delivered within 1s \(expires\)'
-	# One that was never tried is not sent at all.
-	add --id N
-	wait_for older_than N 1
+}
+
+# after SPAN COMMAND...: as if so much time had gone by, or the clock were wrong by that
+after() {
+	local span=$1
+
+	shift
+	FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1 faketime -f "$span" "$@"
+}
+
+@test "what could not be tried for longer than expires is tried, and has its time then" {
+	start_script server port 'dot#1-15=451 4.3.0 later'
+	start_script dead dead_port 'connect=554 5.7.1 go away'
+	accounts "$(relay main "$port" 'expires = "5d";')" "$(relay other "$port" 'expires = "5d";')" \
+		"$(relay parked "$dead_port" 'expires = "5d";')"
+	add --id held
+	mailq-status hold held
+	add --id suspended --account other
+	mailq-rules suspend --account other --reason test
+	add --id parked --account parked
+	after -6d mailq-add --id slow-clock --to to@example.org --subject s --body b
+	after -20y mailq-add --id year-ago --to to@example.org --subject s --body b
+	add --id idle
+	# An account that rests: no attempt was made, and its time has not gone by.
+	for days in 6 7; do
+		after "+${days}d" mailq-status release held || :
+		after "+${days}d" mailq-rules activate --account other
+		after "+${days}d" mailq-run --now
+	done
+	assert_equal "$(history_of failed | wc -l)" 0
+	assert_equal "$(state parked)" waiting
+	for id in held suspended slow-clock year-ago idle; do
+		assert_equal "$(state "$id")" deferred "state of $id"
+	done
+	# The second attempt is not the last one.
+	after +8d mailq-run
+	assert_equal "$(history_of failed | wc -l)" 0
+	accounts "$(relay main "$port")" "$(relay other "$port")" "$(relay parked "$port")"
+	after +13d mailq-run --now
+	assert_equal "$(history_of failed | wc -l)" 0
+	assert_equal "$(history_of sent | wc -l)" 6
+}
+
+@test "a clock that was ahead for one cycle puts off nothing when it is right again" {
+	for jump in +1d +10y; do
+		start_script "server$jump" port 'dot#1=451 4.3.0 later'
+		accounts "$(relay main "$port" 'retry = [ "1m" ];')"
+		rm -rf "$MAILQ_SPOOL"
+		add --id asked --at +20d
+		add --id M
+		run -0 --separate-stderr after "$jump" mailq-run --id M
+		assert_equal "$output" 'sent 0, deferred 1, failed 0'
+		assert_equal "$(state M)" deferred
+		run_mailq
+		summary 'sent 1, deferred 0, failed 0'
+		run_mailq
+		assert_equal "$(state asked)" deferred
+		assert_equal "$(saw "server$jump" '> DATA')" 2
+	done
+	# A look at what lies ahead costs nothing: no bucket of it is entered.
+	start_script later port 'dot=451 4.3.0 later'
+	accounts "$(relay main "$port" 'retry = [ "1h" ];')"
+	add_ids L 5
 	run_mailq
-	failed N expired '^expired before it could be sent$'
-	assert_saw server '> DATA' 2
+	summary 'sent 0, deferred 5, failed 0'
+	find "$MAILQ_SPOOL/deferred/default" -name '2.*.r' | grep -q .
+	strace -f -qq -e trace=openat -o trace mailq-run
+	grep -q '"default"' trace
+	run -1 grep '\.r"' trace
 }
 
 @test "its own expiry goes before its account's" {

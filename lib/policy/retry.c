@@ -4,21 +4,14 @@
 
 #include "base/clock.h"
 
-int64_t
-retry_expiry(const struct account *account, int64_t since)
-{
-	int64_t expiry;
-
-	return __builtin_add_overflow(since, account->expires, &expiry) ? INT64_MAX : expiry;
-}
+/* Waiting beyond the due time counts for so long at each attempt; see retry.h. */
+#define LATE_MAX (3600 * USEC)
+#define LATE_SHARE 4 /* of expires */
 
 bool
-retry_too_late(const struct account *account, const struct retry_terms *terms, unsigned attempts,
-    int64_t due, int64_t now)
+retry_too_late(const struct retry_terms *terms, int64_t due, int64_t now)
 {
-	if (terms->expires > 0)
-		return now >= terms->expires && due <= terms->expires;
-	return attempts == 0 && now >= retry_expiry(account, terms->since);
+	return terms->expires > 0 && now >= terms->expires && due <= terms->expires;
 }
 
 /* The pause after this attempt, grown by its random share of the jitter. */
@@ -30,6 +23,57 @@ pause_after(const struct account *account, unsigned attempts, uint32_t random)
 
 	/* A pause is 30 days at the most (below 2^42 microseconds), so that nothing overflows. */
 	return pause + pause * account->retry_jitter / 100 * (int64_t)(random >> 16) / 65535;
+}
+
+int64_t
+retry_longest(const struct account *account)
+{
+	int64_t longest = 0;
+
+	for (size_t i = 0; i < account->retry.n; i++)
+		if (account->retry.v[i] > longest)
+			longest = account->retry.v[i];
+	return longest + longest * account->retry_jitter / 100;
+}
+
+/* a + n * b, of what is not negative, or the largest number. */
+static int64_t
+add_times(int64_t a, uint64_t n, int64_t b)
+{
+	int64_t product, sum;
+
+	return __builtin_mul_overflow(n, b, &product) || __builtin_add_overflow(a, product, &sum) ?
+	    INT64_MAX :
+	    sum;
+}
+
+/* All pauses before the last of so many attempts, without jitter. */
+static int64_t
+pauses_before(const struct account *account, unsigned attempts)
+{
+	unsigned pauses = attempts - 1;
+	int64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < account->retry.n && i < pauses; i++)
+		sum = add_times(sum, 1, account->retry.v[i]);
+	return add_times(sum, pauses - i, account->retry.v[account->retry.n - 1]);
+}
+
+/* For how long it has been tried, as expires counts that. */
+static int64_t
+counted_age(const struct account *account, int64_t since, unsigned attempts, int64_t now)
+{
+	int64_t late =
+	    account->expires / LATE_SHARE < LATE_MAX ? account->expires / LATE_SHARE : LATE_MAX;
+	int64_t pauses = pauses_before(account, attempts), most;
+
+	/* It was queued by a clock that was ahead. */
+	if (now < since)
+		return pauses;
+	most = add_times(pauses, (uint64_t)account->retry_jitter, pauses / 100 + 1);
+	most = add_times(most, attempts, late);
+	return now - since < most ? now - since : most;
 }
 
 static struct retry
@@ -66,21 +110,23 @@ retry_next(const struct account *account, const struct retry_terms *terms, unsig
     int64_t now, uint32_t random)
 {
 	struct retry retry = { .verdict = RETRY_LATER };
-	int64_t expiry = terms->expires > 0 ? terms->expires : retry_expiry(account, terms->since);
-	int64_t last = terms->expires > 0 ? expiry - RETRY_AHEAD : expiry;
 	int64_t max = terms->max_attempts > 0 ? terms->max_attempts : account->max_attempts;
+	int64_t left, pause;
 
 	if (attempts == 0)
 		attempts = 1;
-	if (now >= expiry)
+	left = terms->expires > 0 ?
+	    terms->expires - now :
+	    account->expires - counted_age(account, terms->since, attempts, now);
+	if (left <= 0)
 		return expired(account, terms, attempts, now);
 	if (max > 0 && attempts >= max)
 		return exhausted(attempts);
-	retry.due = now + pause_after(account, attempts, random);
-	if (retry.due < last)
-		return retry;
-	if (now >= last)
+	if (terms->expires > 0)
+		left -= RETRY_AHEAD;
+	if (left <= 0)
 		return expired(account, terms, attempts, now);
-	retry.due = last;
+	pause = pause_after(account, attempts, random);
+	retry.due = now + (pause < left ? pause : left);
 	return retry;
 }

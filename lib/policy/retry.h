@@ -36,22 +36,25 @@ struct retry_terms {
  * attempt, grown by up to retry_jitter percent.
  *
  * The two kinds of expiry differ.  The account's is when we cease to try: a last attempt is made at
- * that instant, and one that fails then is RETRY_EXPIRED.  The message's own is when it ceases to be
- * of use (a code that was good for ten minutes): it is not sent from then on, its last attempt comes
- * RETRY_AHEAD before, and where there is no room for that it is given up at once.
+ * that instant, and one that fails then is RETRY_EXPIRED.  Time in which the message could not be tried does
+ * not count: held, suspended, its account parked, no mailq-run, a clock that was wrong.  That time is not
+ * recorded, so it is told from the schedule: at each attempt, what lies between the due time and the attempt
+ * counts up to an hour, and up to a quarter of expires.
+ *
+ * The message's own is when it ceases to be of use (a code that was good for ten minutes): it is not
+ * sent from then on, whatever kept it, its last attempt comes RETRY_AHEAD before, and if there is no room
+ * for that it is given up at once.
  */
 struct retry retry_next(const struct account *account, const struct retry_terms *terms,
     unsigned attempts, int64_t now, uint32_t random);
 
-/* The instant at which a message expires by its account, whose time began at since. */
-int64_t retry_expiry(const struct account *account, int64_t since);
+/* The longest pause that retry_next can make, in microseconds. */
+int64_t retry_longest(const struct account *account);
 
 /*
- * Whether it is too late for an attempt now.  attempts: how many were made before; due: when this one
- * was to be.  By the account's expiry only a first attempt is ever too late, by the message's own each,
- * but for one that an operator asked for afterwards (its due time lies behind the expiry).
+ * Whether it is too late for an attempt now, by the message's own expiry (by the account's it never is).
+ * due: when this attempt was to be: one that an operator asked for after the expiry is made.
  */
-bool retry_too_late(const struct account *account, const struct retry_terms *terms,
-    unsigned attempts, int64_t due, int64_t now);
+bool retry_too_late(const struct retry_terms *terms, int64_t due, int64_t now);
 
 #endif

@@ -61,9 +61,9 @@ add_one(struct spool *spool, const char *id, const char *account, const char *ba
 	commit(draft);
 }
 
-/* The ids of all that is due at now, in order, with spaces between. */
+/* The ids of all that is due at now, in order, with spaces between; a deferral is for longest at the most. */
 static const char *
-due_ids(const struct spool *spool, int64_t now, char *ret, size_t size)
+due_ids_within(const struct spool *spool, int64_t now, int64_t longest, char *ret, size_t size)
 {
 	struct lane_list lanes;
 	struct err err = ERR_INIT;
@@ -73,12 +73,18 @@ due_ids(const struct spool *spool, int64_t now, char *ret, size_t size)
 
 	ret[0] = '\0';
 	CHECK_INT(queue_lanes(spool, &lanes, &err), 0);
-	queue = queue_open(spool, (const char *const *)lanes.names, lanes.count, now);
+	queue = queue_open(spool, (const char *const *)lanes.names, lanes.count, now, longest);
 	while (queue_next(queue, &entry))
 		n += (size_t)snprintf(ret + n, size - n, "%s%s", n > 0 ? " " : "", entry.name.id);
 	queue_close(&queue);
 	lane_list_release(&lanes);
 	return ret;
+}
+
+static const char *
+due_ids(const struct spool *spool, int64_t now, char *ret, size_t size)
+{
+	return due_ids_within(spool, now, 0, ret, size);
 }
 
 TEST(priority_then_arrival_across_lanes_and_batches)
@@ -120,6 +126,50 @@ TEST(nothing_before_its_time)
 	spool_close(&spool);
 }
 
+/* A message, deferred after an attempt, in a bucket of this kind. */
+static void
+add_deferred(struct spool *spool, const char *id, int64_t due, const char *kind)
+{
+	struct message_name name;
+	const char *lane = "a";
+	struct queue_entry entry;
+	struct queue *queue;
+
+	add_one(spool, id, "a", NULL, 2, 0);
+	queue = queue_open(spool, &lane, 1, clock_now() + USEC, 0);
+	CHECK(queue_next(queue, &entry));
+	CHECK_STR(entry.name.id, id);
+	name = entry.name;
+	name.attempts = 1;
+	name.due = due;
+	CHECK_INT(spool_move_kind(spool, entry.dir, entry.text, STATE_DEFERRED, "a", &name, kind),
+	    0);
+	queue_close(&queue);
+}
+
+/* A clock that was years ahead for one cycle: what was deferred by it is due when it is right again; what a
+ * client has asked for is not, nor what the schedule can have put off. */
+TEST(no_deferral_lies_further_ahead_than_the_schedule)
+{
+	struct spool spool;
+	int64_t now = clock_now(), hour = 3600 * USEC, day = 24 * hour;
+	char ids[1000];
+
+	open_spool(&spool, "astray");
+	add_deferred(&spool, "r-10y", now + 3650 * day, BUCKET_RETRY);
+	add_deferred(&spool, "r-1d", now + day, BUCKET_RETRY);
+	add_deferred(&spool, "r-1h", now + hour, BUCKET_RETRY);
+	add_deferred(&spool, "n-10y", now + 3651 * day, BUCKET_ASKED);
+	add_deferred(&spool, "n-20h", now + 20 * hour, BUCKET_ASKED);
+	add_deferred(&spool, "plain-10y", now + 3650 * day, BUCKET_PLAIN);
+	add_one(&spool, "client-10y", "a", NULL, 2, now + 3650 * day);
+	CHECK_STR(due_ids_within(&spool, now, 4 * hour, ids, sizeof ids), "r-1d r-10y n-10y");
+	CHECK_STR(due_ids_within(&spool, now, hour / 2, ids, sizeof ids), "r-1h r-1d r-10y n-10y");
+	CHECK_STR(due_ids_within(&spool, now, 2 * day, ids, sizeof ids), "r-10y n-10y");
+	CHECK_STR(due_ids_within(&spool, now, 0, ids, sizeof ids), "");
+	spool_close(&spool);
+}
+
 /* Batches interleaved with single messages keep the order of arrival: a bucket of its own and the
  * shared one are merged name by name. */
 TEST(batches_and_singles_in_order_of_arrival)
@@ -145,8 +195,8 @@ TEST(batches_and_singles_in_order_of_arrival)
 		add_one(&spool, id, "a", NULL, 2, 0);
 	}
 	CHECK_INT(queue_lanes(&spool, &lanes, &err), 0);
-	queue =
-	    queue_open(&spool, (const char *const *)lanes.names, lanes.count, clock_now() + USEC);
+	queue = queue_open(&spool, (const char *const *)lanes.names, lanes.count,
+	    clock_now() + USEC, 0);
 	while (queue_next(queue, &entry)) {
 		CHECK(entry.name.due > last);
 		last = entry.name.due;

@@ -147,47 +147,92 @@ TEST(jitter_is_spread_over_its_range)
 TEST(too_late)
 {
 	static const struct {
-		unsigned attempts;
 		int64_t expires; /* the message's own, from CREATED on */
 		int64_t due, age;
 		bool want;
 	} lates[] = {
-		/* By the account, only a first attempt is. */
-		{ 0, 0, 0, 24 * HOUR - 1, false },
-		{ 0, 0, 0, 24 * HOUR, true },
-		{ 0, 0, 24 * HOUR, 24 * HOUR, true },
-		{ 1, 0, 24 * HOUR, 24 * HOUR, false },
-		{ 5, 0, 0, 99 * HOUR, false },
-		/* By the message each is, but what an operator wants afterwards. */
-		{ 0, HOUR, 0, HOUR - 1, false },
-		{ 0, HOUR, 0, HOUR, true },
-		{ 3, HOUR, 59 * MINUTE, HOUR - 1, false },
-		{ 3, HOUR, 59 * MINUTE, HOUR, true },
-		{ 3, HOUR, HOUR, HOUR, true },
-		{ 3, HOUR, 2 * HOUR, 2 * HOUR, false },
-		{ 0, HOUR, 2 * HOUR, 2 * HOUR, false },
-		{ 0, 48 * HOUR, 0, 30 * HOUR, false },
+		/* By the account's expiry no attempt is. */
+		{ 0, 0, 24 * HOUR - 1, false },
+		{ 0, 0, 24 * HOUR, false },
+		{ 0, 24 * HOUR, 2400 * HOUR, false },
+		/* By the message's each is, but what an operator wants afterwards. */
+		{ HOUR, 0, HOUR - 1, false },
+		{ HOUR, 0, HOUR, true },
+		{ HOUR, 59 * MINUTE, HOUR - 1, false },
+		{ HOUR, 59 * MINUTE, HOUR, true },
+		{ HOUR, HOUR, HOUR, true },
+		{ HOUR, 2 * HOUR, 2 * HOUR, false },
+		{ 48 * HOUR, 0, 30 * HOUR, false },
 	};
-	struct account a = account(0, 0);
 
 	for (size_t i = 0; i < sizeof lates / sizeof *lates; i++) {
 		const struct retry_terms terms = { .since = CREATED,
 			.expires = lates[i].expires > 0 ? CREATED + lates[i].expires : 0 };
 
-		CHECK_INT(retry_too_late(&a, &terms, lates[i].attempts, CREATED + lates[i].due,
-			      CREATED + lates[i].age),
+		CHECK_INT(retry_too_late(&terms, CREATED + lates[i].due, CREATED + lates[i].age),
 		    lates[i].want);
+	}
+}
+
+/* Held, suspended, parked, not run, queued in 1970: what was not tried meanwhile has its time still. */
+TEST(time_in_which_it_could_not_be_tried_does_not_count)
+{
+	static const struct {
+		unsigned attempts;
+		int64_t age, expires;
+		enum retry_verdict verdict;
+		int64_t pause;
+	} waits[] = {
+		{ 1, 7 * 24 * HOUR, 24 * HOUR, RETRY_LATER, MINUTE },
+		{ 1, CREATED, 24 * HOUR, RETRY_LATER, MINUTE },
+		{ 2, 7 * 24 * HOUR, 24 * HOUR, RETRY_LATER, 5 * MINUTE },
+		{ 6, 7 * 24 * HOUR, 24 * HOUR, RETRY_LATER, 4 * HOUR },
+		/* 8 pauses are 15 h 21 min, and 9 times up to an hour of waiting. */
+		{ 8, 7 * 24 * HOUR, 24 * HOUR, RETRY_LATER, 4 * HOUR },
+		{ 9, 7 * 24 * HOUR, 24 * HOUR, RETRY_EXPIRED, 0 },
+		/* Of a short time, a quarter: so there is always another attempt. */
+		{ 1, 7 * 24 * HOUR, 20 * MINUTE, RETRY_LATER, MINUTE },
+		{ 2, 7 * 24 * HOUR, 20 * MINUTE, RETRY_LATER, 5 * MINUTE },
+		{ 3, 7 * 24 * HOUR, 20 * MINUTE, RETRY_EXPIRED, 0 },
+		/* A clock that was ahead when it was queued does not make it live for ever. */
+		{ 8, -8760 * HOUR, 24 * HOUR, RETRY_LATER, 4 * HOUR },
+		{ 12, -8760 * HOUR, 24 * HOUR, RETRY_EXPIRED, 0 },
+	};
+	const struct retry_terms terms = { .since = CREATED };
+
+	for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+		struct account a = account(0, 0);
+		int64_t now = CREATED + waits[i].age;
+		struct retry r;
+
+		a.expires = waits[i].expires;
+		r = retry_next(&a, &terms, waits[i].attempts, now, 0);
+		CHECK_INT(r.verdict, waits[i].verdict);
+		CHECK_INT(r.due, r.verdict == RETRY_LATER ? now + waits[i].pause : 0);
+	}
+}
+
+TEST(longest_pause)
+{
+	struct account a = account(10, 0);
+
+	CHECK_INT(retry_longest(&a), 4 * HOUR + 24 * MINUTE);
+	for (uint32_t i = 0; i < 1000; i++) {
+		const struct retry_terms terms = { .since = CREATED };
+
+		CHECK(retry_next(&a, &terms, 1 + i % 9, CREATED, UINT32_MAX).due - CREATED <=
+		    retry_longest(&a));
 	}
 }
 
 TEST(retry_never_overflows)
 {
-	struct account a = { .retry = { once, 1 }, .expires = INT64_MAX };
+	struct account a = { .retry = { once, 1 }, .retry_jitter = 100, .expires = INT64_MAX };
 	const struct retry_terms terms = { .since = 5 };
 
-	CHECK_INT(retry_expiry(&a, CREATED), INT64_MAX);
 	CHECK_INT(retry_next(&a, &terms, 1, 10, 0).due, 10 + USEC);
-	CHECK(!retry_too_late(&a, &terms, 0, 10, CREATED));
+	a.retry.v = (int64_t[]){ INT64_MAX / 200 };
+	CHECK_INT(retry_next(&a, &terms, UINT32_MAX, 10, 0).due, 10 + INT64_MAX / 200);
 }
 
 UNIT_MAIN()
