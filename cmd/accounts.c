@@ -256,6 +256,20 @@ accounts_put_locked(struct spool *spool, const struct settings *settings, const 
 	return result;
 }
 
+/* An account of the spool that is called so takes nothing from those of mailq.conf. */
+static void
+tell_not_default(const struct settings *settings, const char *id)
+{
+	const struct account *first;
+
+	if (strcmp(id, "default") != 0 || settings->built_in ||
+	    settings_resolve(settings, NULL, &first, 1, NULL) < 1 || strcmp(first->id, id) == 0 ||
+	    (first->kept && settings->delivery.default_accounts.n == 0))
+		return;
+	log_warning("account default: messages that name none still leave by account %s (%s)",
+	    first->id, first->kept ? "delivery.default_accounts" : first->place);
+}
+
 int
 accounts_put(struct spool *spool, const struct settings *settings, const char *id,
     enum accounts_change change, const struct account_settings *list, struct err *err)
@@ -265,6 +279,7 @@ accounts_put(struct spool *spool, const struct settings *settings, const char *i
 	if (lock < 0 ||
 	    accounts_put_locked(spool, settings, id, change, list, clock_now(), err) < 0)
 		return -1;
+	tell_not_default(settings, id);
 	spool_wake(spool);
 	return 0;
 }

@@ -48,7 +48,8 @@ int accounts_put_locked(struct spool *spool, const struct settings *settings, co
     enum accounts_change change, const struct account_settings *list, int64_t now, struct err *err);
 
 /* How many messages stand in the lanes of an account that are not over, claimed ones too. */
-int accounts_messages(struct spool *spool, const char *id, uint64_t *ret, struct err *err);
+int accounts_messages(struct spool *spool, const struct settings *settings, const char *id,
+    uint64_t *ret, struct err *err);
 /* 0 where nothing names the account; -1 with err (EX_CONFIG) where delivery.default_accounts does, or
  * another account as its fallback. */
 int accounts_check_unused(const struct spool *spool, const struct settings *settings,
@@ -59,8 +60,10 @@ int accounts_check_unused(const struct spool *spool, const struct settings *sett
 int accounts_delete(struct spool *spool, const struct settings *settings, const char *id,
     struct err *err);
 /* Moves all messages of an account to another, a lane at a time where that is one rename, failed ones
- * too; claimed ones stay.  *ret is how many.  A line of it goes to the history. */
-int accounts_move(struct spool *spool, const char *from, const char *to, uint64_t *ret,
-    struct err *err);
+ * too; claimed ones stay.  *ret is how many.  A line of it goes to the history.  Messages that name none are
+ * not those of an account "default" of the spool that is not the default, neither here nor above (see
+ * settings_has_messages): EX_CONFIG if they were to be moved to one. */
+int accounts_move(struct spool *spool, const struct settings *settings, const char *from,
+    const char *to, uint64_t *ret, struct err *err);
 
 #endif

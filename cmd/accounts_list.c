@@ -98,8 +98,10 @@ messages_of(const struct counts *counts, const struct defaults *defaults, const 
 	for (size_t i = 0; i < counts->lane_count; i++) {
 		const struct lane_count *lane = &counts->lanes[i];
 
-		if (strcmp(lane->lane.account, a->id) != 0 &&
-		    !(first && strcmp(lane->lane.account, "default") == 0))
+		/* Those that name none, by whatever name the default goes. */
+		if (strcmp(lane->lane.account, "default") == 0 ?
+			!first :
+			strcmp(lane->lane.account, a->id) != 0)
 			continue;
 		for (int state = 0; state <= STATE_COUNT; state++)
 			if (state != STATE_FAILED)

@@ -33,8 +33,12 @@ count(struct spool *spool, const char *id, bool failed, uint64_t *ret, struct er
 }
 
 int
-accounts_messages(struct spool *spool, const char *id, uint64_t *ret, struct err *err)
+accounts_messages(struct spool *spool, const struct settings *settings, const char *id,
+    uint64_t *ret, struct err *err)
 {
+	*ret = 0;
+	if (!settings_has_messages(settings, id))
+		return 0;
 	return count(spool, id, false, ret, err);
 }
 
@@ -58,12 +62,20 @@ record(struct spool *spool, const char *from, const char *to, uint64_t n)
 }
 
 int
-accounts_move(struct spool *spool, const char *from, const char *to, uint64_t *ret, struct err *err)
+accounts_move(struct spool *spool, const struct settings *settings, const char *from,
+    const char *to, uint64_t *ret, struct err *err)
 {
 	uint64_t before, after;
 	int result;
 
 	*ret = 0;
+	if (!settings_has_messages(settings, to))
+		return err_set(err, EX_CONFIG,
+		    "nothing is moved to account %s: it is not the default, and messages that name "
+		    "it leave by the default account",
+		    to);
+	if (!settings_has_messages(settings, from))
+		return 0;
 	if (count(spool, from, true, &before, err) < 0)
 		return -1;
 	if (before == 0)

@@ -132,10 +132,10 @@ count_waiting(const struct accounts_command *c, const char *id, uint64_t *ret, s
 {
 	uint64_t unnamed = 0;
 
-	if (accounts_messages(c->spool, id, ret, err) < 0)
+	if (accounts_messages(c->spool, c->settings, id, ret, err) < 0)
 		return -1;
 	if (settings_n_accounts(c->settings) == 1 && strcmp(id, "default") != 0 &&
-	    accounts_messages(c->spool, "default", &unnamed, err) < 0)
+	    accounts_messages(c->spool, c->settings, "default", &unnamed, err) < 0)
 		return -1;
 	*ret += unnamed;
 	return 0;
@@ -156,8 +156,8 @@ move_messages(const struct accounts_command *c, const char *id, const char *to, 
 {
 	uint64_t moved, left;
 
-	if (accounts_move(c->spool, id, to, &moved, err) < 0 ||
-	    accounts_messages(c->spool, id, &left, err) < 0)
+	if (accounts_move(c->spool, c->settings, id, to, &moved, err) < 0 ||
+	    accounts_messages(c->spool, c->settings, id, &left, err) < 0)
 		return -1;
 	if (moved > 0 && !c->options->common.quiet)
 		printf("%" PRIu64 " message%s moved to account %s\n", moved, moved == 1 ? "" : "s",
@@ -195,7 +195,7 @@ delete_account(const struct accounts_command *c, const char *id, struct err *err
 		return err_set(err, EX_NOINPUT, "there is no account %s", id);
 	park_clear(c->spool, id, NULL);
 	/* What was added while it was being removed. */
-	return to != NULL ? accounts_move(c->spool, id, to, &moved, err) : 0;
+	return to != NULL ? accounts_move(c->spool, c->settings, id, to, &moved, err) : 0;
 }
 
 static int delete (const struct accounts_command *c)

@@ -159,10 +159,10 @@ count_waiting(const struct deleting *d, uint64_t *ret, struct err *err)
 {
 	uint64_t unnamed = 0;
 
-	if (accounts_messages(d->spool, d->id, ret, err) < 0)
+	if (accounts_messages(d->spool, d->settings, d->id, ret, err) < 0)
 		return -1;
 	if (settings_n_accounts(d->settings) == 1 && strcmp(d->id, "default") != 0 &&
-	    accounts_messages(d->spool, "default", &unnamed, err) < 0)
+	    accounts_messages(d->spool, d->settings, "default", &unnamed, err) < 0)
 		return -1;
 	*ret += unnamed;
 	return 0;
@@ -178,8 +178,8 @@ move_messages(const struct deleting *d, uint64_t *ret_moved, struct err *err)
 		serve_reply_error(d->r, "move_to: there is no other account \"%s\"", d->to);
 		return 1;
 	}
-	if (accounts_move(d->spool, d->id, d->to, ret_moved, err) < 0 ||
-	    accounts_messages(d->spool, d->id, &left, err) < 0)
+	if (accounts_move(d->spool, d->settings, d->id, d->to, ret_moved, err) < 0 ||
+	    accounts_messages(d->spool, d->settings, d->id, &left, err) < 0)
 		return -1;
 	if (left == 0)
 		return 0;
@@ -230,7 +230,7 @@ remove_account(const struct deleting *d, struct err *err)
 		return -1;
 	park_clear(d->spool, d->id, NULL);
 	/* What was added while it was being removed. */
-	if (d->to != NULL && accounts_move(d->spool, d->id, d->to, &later, err) < 0)
+	if (d->to != NULL && accounts_move(d->spool, d->settings, d->id, d->to, &later, err) < 0)
 		return -1;
 	reply_deleted(d->r, removed, moved + later);
 	return 0;

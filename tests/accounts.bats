@@ -312,6 +312,33 @@ exposed() {
 	rules delete second
 }
 
+@test "an account in the spool takes no mail from those of the configuration" {
+	echo 'accounts: ( { id = "main"; transport = "capture"; from = "main@a.example"; maildir = "'"$PWD/main"'"; } );' \
+		>"$MAILQ_CONFIG"
+	mailq-add --id before --to a@b.example --subject s --body x
+	run -0 --separate-stderr rules add default transport=capture from=evil@a.example "maildir=$PWD/evil"
+	assert_match "$stderr" 'account default: messages that name none still leave by account main \('
+	rules add evil transport=capture "maildir=$PWD/evil"
+	assert_equal "$(ids)" '*main default evil'
+	run -78 --separate-stderr rules add main host=x --replace
+	mailq-add --id unnamed --to a@b.example --subject s --body x
+	mailq-add --id named --account default --to a@b.example --subject s --body x
+	# Neither do those who delete it, and have what is not its own moved.
+	run -78 --separate-stderr rules delete evil --move-to default
+	assert_match "$stderr" 'nothing is moved to account default: it is not the default'
+	run -0 --separate-stderr rules delete default --move-to evil
+	assert_equal "$output" ''
+	rules add default transport=capture "maildir=$PWD/evil"
+	run_mailq
+	summary 'sent 3, deferred 0, failed 0'
+	assert_equal "$(ls main/new | wc -l)" 3
+	[ ! -e evil/new ] || assert_equal "$(ls evil/new)" ''
+	assert_equal "$(grep -h '^From: ' main/new/* | sort -u)" 'From: main@a.example'
+	# Without any in the configuration it is the default.
+	: >"$MAILQ_CONFIG"
+	assert_equal "$(ids)" ' evil*default'
+}
+
 @test "an account that the configuration names already is made without a word" {
 	echo 'delivery: { default_accounts = [ "main", "second" ]; };
 		accounts: ( { id = "fixed"; host = "h"; fallback = "spare"; } );' >"$MAILQ_CONFIG"

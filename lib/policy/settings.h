@@ -175,6 +175,9 @@ int settings_spool(const struct settings *s, const char *option, char **ret_path
  * order in which they were made.  The built-in capture gives way to the first. */
 void settings_add_account(struct settings *s, struct account *account);
 void settings_add_broken(struct settings *s, const char *id);
+/* Whether the messages that name this id are the account's.  Those that name "default" are those that name none:
+ * of an account "default" only if it is the first of the default accounts. */
+bool settings_has_messages(const struct settings *s, const char *id);
 /* True for the id of such an account, and for "default" where that is one: messages that name it wait. */
 bool settings_broken(const struct settings *s, const char *id);
 /* The spool's accounts, of which there is one at least, are found through more from now on.  It stays the
@@ -219,8 +222,9 @@ void settings_list_accounts(const struct settings *s, struct buf *ids);
 
 /*
  * The accounts to try in turn for a message's account name.  NULL, "" and "default": those of
- * delivery.default_accounts, else the account "default", else the first one configured, else the
- * first one made in the spool, else the built-in "capture".  Behind them come their fallbacks, and the
+ * delivery.default_accounts, else of those in mailq.conf and the environment the account "default" or
+ * the first one; only if there are none, of those in the spool the account "default" or the one made
+ * first; else the built-in "capture".  Behind them come their fallbacks, and the
  * fallbacks of these, each account once.  Fills ret (room for max, > 0) and returns how many (>= 1), or
  * -1 with err (EX_CONFIG) where the name is not known, or the file of that account is damaged (then
  * settings_broken says so).

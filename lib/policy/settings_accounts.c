@@ -187,10 +187,34 @@ fail_broken(const char *id, struct err *err)
 	return err_set(err, EX_CONFIG, "the file of account \"%s\" is damaged", id);
 }
 
-/* The one account that is the default where delivery.default_accounts names none. */
+/* The account with the id "default" among those of mailq.conf and the environment, else their first; NULL
+ * if there are none.  The built-in capture counts: it is there if the spool has none either. */
+static const struct account *
+configured_default(const struct settings *s)
+{
+	const struct account *first = NULL;
+
+	for (size_t i = 0; i < s->accounts.n; i++) {
+		const struct account *a = settings_account_at(s, i);
+
+		if (a->kept)
+			continue;
+		if (strcmp(a->id, "default") == 0)
+			return a;
+		if (first == NULL)
+			first = a;
+	}
+	return first;
+}
+
+/* The one account that is the default where delivery.default_accounts names none.  Who may make accounts in
+ * the spool must not take the mail of those that the operator has configured. */
 static int
 default_account(const struct settings *s, const struct account **ret, struct err *err)
 {
+	*ret = configured_default(s);
+	if (*ret != NULL)
+		return 0;
 	*ret = settings_account(s, "default");
 	if (*ret != NULL)
 		return 0;
@@ -247,13 +271,21 @@ settings_resolve(const struct settings *s, const char *name, const struct accoun
 }
 
 bool
+settings_has_messages(const struct settings *s, const char *id)
+{
+	const struct account *named = settings_account(s, id), *first = NULL;
+
+	return named == NULL || strcmp(id, "default") != 0 ||
+	    (settings_resolve(s, NULL, &first, 1, NULL) > 0 && first == named);
+}
+
+bool
 settings_broken(const struct settings *s, const char *id)
 {
 	const struct account *one;
 
-	if (is_broken(s, id))
-		return true;
+	if (*id != '\0' && strcmp(id, "default") != 0)
+		return is_broken(s, id);
 	/* Nothing else keeps the default from being known. */
-	return (*id == '\0' || strcmp(id, "default") == 0) &&
-	    settings_resolve(s, NULL, &one, 1, NULL) < 0;
+	return settings_resolve(s, NULL, &one, 1, NULL) < 0;
 }

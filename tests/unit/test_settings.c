@@ -387,6 +387,58 @@ TEST(settings_with_accounts_of_the_spool)
 	check_chain(&s, "own", 16, "own kept");
 }
 
+/* Who may make accounts in the spool takes no mail from those of mailq.conf. */
+TEST(settings_default_is_a_configured_account)
+{
+	AUTO_SETTINGS struct settings s = { 0 };
+	struct err err;
+
+	clear_environment();
+	CHECK_INT(load(&s,
+		      "accounts = ( { id = \"main\"; host = \"h\"; }, "
+		      "{ id = \"second\"; host = \"h\"; } );",
+		      &err),
+	    0);
+	add(&s, "default", "host = \"h\";");
+	check_chain(&s, NULL, 16, "main");
+	check_chain(&s, "default", 16, "main");
+	CHECK(!settings_has_messages(&s, "default"));
+	CHECK(settings_has_messages(&s, "main"));
+	settings_add_broken(&s, "default");
+	CHECK(!settings_broken(&s, "default"));
+	settings_release(&s);
+
+	/* The configured one that is called so goes before the others. */
+	CHECK_INT(load(&s,
+		      "accounts = ( { id = \"main\"; host = \"h\"; }, "
+		      "{ id = \"default\"; host = \"h\"; } );",
+		      &err),
+	    0);
+	check_chain(&s, NULL, 16, "default");
+	CHECK(settings_has_messages(&s, "default"));
+	settings_release(&s);
+
+	/* The list holds, whatever is in it. */
+	CHECK_INT(settings_load(&s,
+		      write_file("mailq.conf",
+			  "delivery: { default_accounts = [ \"a\", \"default\" ]; };"),
+		      &err),
+	    0);
+	add(&s, "default", "host = \"h\";");
+	add(&s, "a", "host = \"h\";");
+	check_chain(&s, NULL, 16, "a default");
+	CHECK(!settings_has_messages(&s, "default"));
+	settings_release(&s);
+
+	/* The environment configures, too. */
+	setenv("SMTP_HOST", "env.example", 1);
+	CHECK_INT(load(&s, "", &err), 0);
+	add(&s, "early", "host = \"h\";");
+	check_chain(&s, NULL, 16, "default");
+	CHECK_STR(settings_account(&s, "default")->host, "env.example");
+	clear_environment();
+}
+
 /* What would leave through an account whose file is damaged waits, and goes nowhere else. */
 TEST(settings_with_damaged_accounts)
 {
