@@ -2,8 +2,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/ids.h"
 #include "base/log.h"
 #include "cmd/accounts.h"
 #include "spool/count.h"
@@ -50,7 +50,7 @@ record(struct spool *spool, const char *from, const char *to, uint64_t n)
 	struct err err = ERR_INIT;
 
 	snprintf(reason, sizeof reason, "%" PRIu64 " message%s to account %s, by user %u", n,
-	    n == 1 ? "" : "s", to, (unsigned int)getuid());
+	    n == 1 ? "" : "s", to, (unsigned int)ids_caller());
 	if (oplog_begin(&log, &err) == 0) {
 		oplog_policy(&log, EVENT_MOVED, from, NULL, 0, reason);
 		if (oplog_sync(&log, &err) < 0)

@@ -3,8 +3,8 @@
 #include <ctype.h>
 #include <pwd.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/ids.h"
 #include "cmd/add_queue.h"
 #include "mail/header.h"
 
@@ -99,9 +99,9 @@ add_sender_default(const struct settings *settings, const char *account,
 
 	if (result != 0)
 		return result;
-	user = getpwuid(getuid());
+	user = getpwuid(ids_caller());
 	if ((user != NULL ? buf_adds(&address, user->pw_name) :
-			    buf_addf(&address, "uid%u", (unsigned int)getuid())) < 0)
+			    buf_addf(&address, "uid%u", (unsigned int)ids_caller())) < 0)
 		return err_set(err, EX_CONFIG, "the user's name is too long for an address");
 	if (mail_address_parse(address.s, address.len, add_domain(settings), 0, ret_address, err) <
 	    0)

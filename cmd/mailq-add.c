@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/ids.h"
 #include "base/log.h"
 #include "base/program.h"
 #include "cmd/accounts.h"
@@ -73,7 +74,7 @@ add(const struct add_options *o, const struct opt_rest *rest, enum add_form form
 		return err_print(&err);
 	}
 	snprintf(source, sizeof source, "%s uid=%u", o->as_sendmail ? "sendmail" : "mailq-add",
-	    (unsigned int)getuid());
+	    (unsigned int)ids_caller());
 	add_queue_open(&q, &settings, &spool, source, tell, (void *)o);
 	switch (form) {
 	case ADD_JSON:

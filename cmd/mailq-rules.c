@@ -191,9 +191,12 @@ open_spool(struct spool *spool, const char *path, const struct settings *setting
 
 	if (spool_open(spool, path, &how, err) == 0)
 		return 0;
+	/* Root that could not become the owner is not to go on by half. */
+	if (!looks || err->code == EX_NOPERM || err->code == EX_OSERR)
+		return -1;
 	how.read_only = true;
 	/* The first failure is the one to tell. */
-	return looks ? spool_open(spool, path, &how, NULL) : -1;
+	return spool_open(spool, path, &how, NULL);
 }
 
 static int

@@ -13,6 +13,7 @@
 #include "cmd/current.h"
 #include "cmd/deliver.h"
 #include "cmd/obey.h"
+#include "cmd/reread.h"
 #include "cmd/run_print.h"
 #include "spool/reports.h"
 
@@ -425,6 +426,7 @@ static int
 run(struct run_options *o)
 {
 	AUTO_FREE char *path = NULL;
+	AUTO_FREE char *again = NULL;
 	struct err err = ERR_INIT;
 	struct spool_options spool_options = { 0 };
 	struct spool spool;
@@ -442,6 +444,12 @@ run(struct run_options *o)
 	spool_options.allow_network_fs = current.settings.queue.allow_network_fs;
 	if (spool_open(&spool, path, &spool_options, &err) < 0)
 		return err_print(&err);
+	again = reread_file(&current.settings);
+	if (again != NULL)
+		o->common.config = current.config = again;
+	if ((o->watch || current.settings.sync.url != NULL || current.settings.fetch.url != NULL) &&
+	    reread_check(again, &err) < 0)
+		log_warning("%s", err.msg);
 	if (current_begin(&current, &err) == 0 &&
 	    check_account(&current.settings, o->account, &err) == 0)
 		result = obey(&obedience, o, &skipped, &err);

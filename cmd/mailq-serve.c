@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/program.h"
+#include "cmd/reread.h"
 #include "cmd/serve_runs.h"
 #include "cmd/serve_state.h"
 #include "spool/awaited.h"
@@ -74,34 +75,41 @@ open_address(struct http_listeners *set, const char *text, const struct settings
 	return http_listen(set, where.s, &options, err);
 }
 
-/* Sockets handed over by systemd, else those of --listen, else those of mailq.conf. */
+static bool
+is_path(const char *text)
+{
+	return *text == '/' || strncmp(text, "unix:", 5) == 0;
+}
+
+/* Sockets handed over by systemd, else those of --listen, else those of mailq.conf: first the ports, some of
+ * which are root's alone, and once it is clear as whom we run, the paths, which are to belong to that user. */
 static int
 open_listeners(struct http_listeners *set, const struct serve_options *o, const struct settings *s,
-    struct err *err)
+    bool paths, struct err *err)
 {
 	bool tls = s->server.tls_certificate != NULL;
-	int inherited = http_listen_inherited(set, err);
+	bool by_option = o->listen.n > 0;
+	char *const *where = by_option ? (char *const *)(uintptr_t)o->listen.v : s->server.listen.v;
+	size_t n = by_option ? o->listen.n : s->server.listen.n;
 
-	if (inherited < 0)
-		return -1;
-	for (size_t i = 0; i < set->n; i++)
-		set->v[i].tls = tls && strncmp(set->v[i].name, "unix:", 5) != 0;
-	if (inherited > 0)
-		return 0;
-	for (size_t i = 0; i < o->listen.n; i++)
-		if (open_address(set, o->listen.v[i], s, tls, err) < 0)
+	for (size_t i = 0; i < n; i++)
+		if (is_path(where[i]) == paths && open_address(set, where[i], s, tls, err) < 0)
 			return -1;
-	if (o->listen.n > 0)
-		return 0;
-	for (size_t i = 0; i < s->server.listen.n; i++)
-		if (open_address(set, s->server.listen.v[i], s, tls, err) < 0)
-			return -1;
-	if (s->server.socket != NULL && open_address(set, s->server.socket, s, false, err) < 0)
-		return -1;
-	return set->n > 0 ? 0 :
-			    err_set(err, EX_CONFIG,
-				"server.listen: expected an address, and server.socket is not set "
-				"either");
+	if (paths && !by_option && s->server.socket != NULL)
+		return open_address(set, s->server.socket, s, false, err);
+	return 0;
+}
+
+/* How many were handed over; -1 with err. */
+static int
+take_inherited(struct http_listeners *set, const struct settings *s, struct err *err)
+{
+	int n = http_listen_inherited(set, err);
+
+	for (size_t i = 0; n >= 0 && i < set->n; i++)
+		set->v[i].tls =
+		    s->server.tls_certificate != NULL && strncmp(set->v[i].name, "unix:", 5) != 0;
+	return n;
 }
 
 static int
@@ -245,25 +253,34 @@ attend(struct serve *serve, const sigset_t *signals)
 
 /* ---- running ----------------------------------------------------------------------------------- */
 
+/* What was opened and read while we were whoever started us. */
+struct opened {
+	struct http_listeners listeners;
+	struct buf certificate, key;
+};
+
+static void
+release(struct opened *opened)
+{
+	http_listeners_release(&opened->listeners);
+	buf_release(&opened->certificate);
+	buf_release(&opened->key);
+}
+
 static int
-serve_until_told(struct serve *serve, struct http_listeners *listeners, const sigset_t *signals,
+serve_until_told(struct serve *serve, struct opened *opened, const sigset_t *signals,
     struct err *err)
 {
 	const struct serve_config *config = serve_config_peek(serve);
 	const struct settings *s = &config->settings;
-	AUTO_BUF struct buf certificate = BUF_INIT(PEM_MAX), key = BUF_INIT(PEM_MAX);
+	struct http_listeners *listeners = &opened->listeners;
 	AUTO_FREE struct http_route *routes = make_routes(s);
 	int64_t bound = s->server.stop_timeout;
-	struct http_config http;
-	int result = read_tls(s, &certificate, &key, err);
+	struct http_config http = make_config(serve, s, routes, &opened->certificate, &opened->key);
 
-	if (result == 0) {
-		http = make_config(serve, s, routes, &certificate, &key);
-		serve->server = http_server_new(&http, listeners, err);
-		result = serve->server != NULL ? 0 : -1;
-	}
+	serve->server = http_server_new(&http, listeners, err);
 	serve_config_put(serve, config);
-	if (result < 0)
+	if (serve->server == NULL)
 		return -1;
 	for (size_t i = 0; i < listeners->n; i++)
 		log_info("listening on %s", listeners->v[i].name);
@@ -281,25 +298,58 @@ serve_until_told(struct serve *serve, struct http_listeners *listeners, const si
 	return 0;
 }
 
-/* The spool first: threads made later act as its owner (see spool_open). */
+/* With spool_open, root has become the spool's owner: what is root's alone is read and opened before. */
 static int
-open_spool(struct serve *serve, const struct serve_options *o, struct err *err)
+open_all(struct serve *serve, const struct serve_options *o, struct opened *ret, struct err *err)
 {
-	AUTO_SETTINGS struct settings settings = { 0 };
+	const struct settings *s;
 	struct spool_options options = { 0 };
+	int inherited;
 
-	if (settings_load(&settings, o->common.config, err) < 0 ||
-	    settings_spool(&settings, o->common.spool, &serve->spool_path, err) < 0)
+	if (serve_config_read(serve, &s, err) < 0 ||
+	    settings_spool(s, o->common.spool, &serve->spool_path, err) < 0 ||
+	    read_tls(s, &ret->certificate, &ret->key, err) < 0)
 		return -1;
-	serve->allow_network_fs = options.allow_network_fs = settings.queue.allow_network_fs;
-	return spool_open(&serve->spool, serve->spool_path, &options, err);
+	inherited = take_inherited(&ret->listeners, s, err);
+	if (inherited < 0 ||
+	    (inherited == 0 && open_listeners(&ret->listeners, o, s, false, err) < 0))
+		return -1;
+	serve->allow_network_fs = options.allow_network_fs = s->queue.allow_network_fs;
+	if (spool_open(&serve->spool, serve->spool_path, &options, err) < 0)
+		return -1;
+	/* The mailq-run that is started reads it, and SIGHUP. */
+	serve->config_file = reread_file(s);
+	if (reread_check(serve->config_file, err) < 0 ||
+	    (inherited == 0 && open_listeners(&ret->listeners, o, s, true, err) < 0))
+		return -1;
+	if (ret->listeners.n == 0)
+		return err_set(err, EX_CONFIG,
+		    "server.listen: expected an address, and server.socket is not set either");
+	serve->public = http_listeners_public(&ret->listeners);
+	return 0;
+}
+
+static int
+run_opened(struct serve *serve, struct opened *opened, const sigset_t *signals, struct err *err)
+{
+	int result;
+
+	serve->queue = serve_queue_new(serve, err);
+	result = serve->queue != NULL ? serve_config_load(serve, err) : -1;
+	if (result == 0)
+		result = serve_until_told(serve, opened, signals, err);
+	serve_runs_free(serve->runs);
+	serve->runs = NULL;
+	serve_queue_free(serve->queue);
+	return result;
 }
 
 static int
 run(const struct serve_options *o)
 {
 	struct serve serve = { .options = o, .spool = { .root = -1 } };
-	AUTO(http_listeners_release) struct http_listeners listeners = HTTP_LISTENERS_INIT;
+	AUTO(release)
+	struct opened opened = { HTTP_LISTENERS_INIT, BUF_INIT(PEM_MAX), BUF_INIT(PEM_MAX) };
 	struct err err = ERR_INIT;
 	sigset_t signals;
 	int result;
@@ -311,28 +361,17 @@ run(const struct serve_options *o)
 	serve.runs = serve_runs_new();
 	pthread_mutex_init(&serve.awaited_lock, NULL);
 	serve.awaited = awaited_new();
-	result = open_spool(&serve, o, &err);
-	if (result == 0) {
-		serve.queue = serve_queue_new(&serve, &err);
-		result = serve.queue != NULL ? serve_config_load(&serve, &err) : -1;
-		if (result == 0)
-			result = open_listeners(&listeners, o, &serve.config->settings, &err);
-		serve.public = http_listeners_public(&listeners);
-		/* Again, now that it is known who can connect. */
-		if (result == 0 && serve.public)
-			result = serve_config_load(&serve, &err);
-		if (result == 0)
-			result = serve_until_told(&serve, &listeners, &signals, &err);
-		serve_runs_free(serve.runs);
-		serve.runs = NULL;
-		serve_queue_free(serve.queue);
-		serve_config_release(&serve);
-		serve_lend_release(&serve);
+	result = open_all(&serve, o, &opened, &err);
+	if (result == 0)
+		result = run_opened(&serve, &opened, &signals, &err);
+	serve_config_release(&serve);
+	serve_lend_release(&serve);
+	if (serve.spool.root >= 0)
 		spool_close(&serve.spool);
-	}
 	serve_runs_free(serve.runs);
 	awaited_free(serve.awaited);
 	free(serve.spool_path);
+	free(serve.config_file);
 	return result < 0 ? err_print(&err) : EX_OK;
 }
 

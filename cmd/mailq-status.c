@@ -236,9 +236,12 @@ open_spool(struct spool *spool, const char *path, bool named, const struct setti
 			log_info("%s: made an empty spool", path);
 		return 0;
 	}
+	/* Root that could not become the owner is not to go on by half. */
+	if (!looks || err->code == EX_NOPERM || err->code == EX_OSERR)
+		return -1;
 	how.read_only = true;
 	/* If both fail, the first error is printed. */
-	return looks ? spool_open(spool, path, &how, NULL) : -1;
+	return spool_open(spool, path, &how, NULL);
 }
 
 static int

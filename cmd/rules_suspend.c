@@ -2,9 +2,9 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/ids.h"
 #include "base/log.h"
 #include "cmd/rules.h"
 #include "cmd/status.h"
@@ -17,12 +17,12 @@
 static void
 who(char *ret, size_t size)
 {
-	const struct passwd *user = getpwuid(getuid());
+	const struct passwd *user = getpwuid(ids_caller());
 
 	if (user != NULL)
 		snprintf(ret, size, "%s", user->pw_name);
 	else
-		snprintf(ret, size, "user %u", (unsigned int)getuid());
+		snprintf(ret, size, "user %u", (unsigned int)ids_caller());
 }
 
 /* Those that there are, for an error. */

@@ -97,6 +97,9 @@ serve_config_release(struct serve *serve)
 	if (serve->config != NULL)
 		serve_config_put(serve, serve->config);
 	serve->config = NULL;
+	if (serve->unused != NULL)
+		free_loaded(serve->unused);
+	serve->unused = NULL;
 }
 
 /* ---- the accounts ------------------------------------------------------------------------------ */
@@ -200,12 +203,18 @@ serve_config_get(struct serve *serve)
 
 /* ---- mailq.conf -------------------------------------------------------------------------------- */
 
+const char *
+serve_config_file(const struct serve *serve)
+{
+	return serve->config_file != NULL ? serve->config_file : serve->options->common.config;
+}
+
 static struct serve_loaded *
 load(struct serve *serve, struct err *err)
 {
 	struct serve_loaded *loaded = xcalloc(1, sizeof *loaded);
 
-	if (settings_load(&loaded->settings, serve->options->common.config, err) < 0) {
+	if (settings_load(&loaded->settings, serve_config_file(serve), err) < 0) {
 		free(loaded);
 		return NULL;
 	}
@@ -218,11 +227,22 @@ load(struct serve *serve, struct err *err)
 }
 
 int
+serve_config_read(struct serve *serve, const struct settings **ret, struct err *err)
+{
+	serve->unused = load(serve, err);
+	if (serve->unused == NULL)
+		return -1;
+	*ret = &serve->unused->settings;
+	return 0;
+}
+
+int
 serve_config_load(struct serve *serve, struct err *err)
 {
-	struct serve_loaded *loaded = load(serve, err);
+	struct serve_loaded *loaded = serve->unused != NULL ? serve->unused : load(serve, err);
 	struct config *config;
 
+	serve->unused = NULL;
 	if (loaded == NULL)
 		return -1;
 	if (serve->public && serve_tokens_none(loaded->tokens) && !serve->options->insecure) {

@@ -156,7 +156,7 @@ static int
 start(struct serve *serve, const char *const *args, pid_t *ret, struct err *err)
 {
 	char program[4096];
-	const char *config = serve->options->common.config;
+	const char *config = serve_config_file(serve);
 	const char *argv[ARGS_MAX + 8] = { "mailq-run", "-s", serve->spool_path };
 	size_t n = 3;
 

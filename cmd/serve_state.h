@@ -33,6 +33,8 @@ struct serve_lent {
 
 struct serve {
 	const struct serve_options *options;
+	char *
+	    config_file; /* what to read again, where options do not say it (cmd/reread.h); or NULL */
 	char *spool_path;
 	struct http_server *server; /* NULL until it is there: for its numbers */
 	bool public;		    /* others than this machine reach it */
@@ -40,6 +42,7 @@ struct serve {
 	/* serve_config.c */
 	pthread_mutex_t config_lock, reload_lock;
 	struct serve_config *config;
+	struct serve_loaded *unused; /* read, and not taken by serve_config_load yet */
 	struct spool spool; /* for looking at accounts/: under reload_lock, but for its root */
 
 	/* serve_lend.c */
@@ -61,9 +64,14 @@ struct serve {
 
 /* ---- serve_config.c ------------------------------------------------------------------------------ */
 
+/* Reads mailq.conf and the tokens' files before there is a spool, for the first serve_config_load; *ret is
+ * to be used until then. */
+int serve_config_read(struct serve *serve, const struct settings **ret, struct err *err);
 /* Reads mailq.conf, and the tokens' files, in place of what there was.  -1 with err: all is as before. */
 int serve_config_load(struct serve *serve, struct err *err);
 void serve_config_release(struct serve *serve);
+/* What is read, as -c says it; or NULL. */
+const char *serve_config_file(const struct serve *serve);
 /* As serve_config_get, without looking whether accounts have changed: quick. */
 const struct serve_config *serve_config_peek(struct serve *serve);
 const struct serve_tokens *serve_config_tokens(const struct serve_config *config);

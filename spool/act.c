@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/ids.h"
 #include "spool/draft.h"
 #include "spool/oplog.h"
 #include "spool/part.h"
@@ -305,7 +306,7 @@ act_reason(const char *reason, char ret[ACT_REASON_SIZE])
 {
 	bool given = reason != NULL && reason[0] != '\0';
 
-	snprintf(ret, ACT_REASON_SIZE, "by user %u%s%.*s", (unsigned int)getuid(),
+	snprintf(ret, ACT_REASON_SIZE, "by user %u%s%.*s", (unsigned int)ids_caller(),
 	    given ? ": " : "", REASON_MAX, given ? reason : "");
 }
 

@@ -5,7 +5,6 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
@@ -13,6 +12,7 @@
 
 #include "base/fs.h"
 #include "base/num.h"
+#include "spool/owner.h"
 
 #define MARKER "mailq-spool"
 #define MARKER_TEXT "mailq-spool 1\n"
@@ -151,34 +151,6 @@ look_at(int root, struct err *err)
 	return unused <= 0 ? unused : read_marker(root, err);
 }
 
-/*
- * Whether it is ours to use.  From here on, what this process makes in it belongs to those who share
- * it: in a group's spool to the group; and root, who must not leave files that the spool's owner
- * cannot read, acts as that owner.
- */
-static int
-check_owner(int root, bool read_only, struct err *err)
-{
-	struct stat st;
-
-	if (fstat(root, &st) < 0)
-		return err_io(err, "fstat");
-	if (st.st_mode & 07)
-		return err_set(err, EX_IOERR,
-		    "its mode is %04o, open to all; expected 0700 (or 2770 for a group)",
-		    (unsigned int)st.st_mode & 07777);
-	if (st.st_uid != geteuid() && geteuid() != 0 && !(st.st_mode & S_IWGRP))
-		return err_set(err, EX_IOERR, "it belongs to user %u", (unsigned int)st.st_uid);
-	if (read_only)
-		return 0;
-	umask(st.st_mode & S_IWGRP ? 007 : 077);
-	if (geteuid() == 0 && st.st_uid != 0) {
-		setfsgid(st.st_gid);
-		setfsuid(st.st_uid);
-	}
-	return 0;
-}
-
 static int
 check_file_system(int root, struct err *err)
 {
@@ -202,30 +174,36 @@ check_file_system(int root, struct err *err)
 }
 
 static int
-open_parts(struct spool *spool, struct err *err)
+open_part(const struct spool *spool, const char *path, const char *name, int *ret_fd,
+    struct err *err)
 {
-	spool->tmp = fs_open_dir(spool->root, "tmp");
-	spool->cur = fs_open_dir(spool->root, "cur");
-	spool->log = fs_open_dir(spool->root, "log");
-	if (spool->tmp < 0 || spool->cur < 0 || spool->log < 0)
-		return err_io(err, "cannot open tmp, cur or log");
-	for (int i = 0; i < STATE_COUNT; i++) {
-		spool->states[i] = fs_open_dir(spool->root, state_words[i]);
-		if (spool->states[i] < 0)
-			return err_io(err, "cannot open %s", state_words[i]);
-	}
+	*ret_fd = fs_open_dir(spool->root, name);
+	return *ret_fd >= 0 ? 0 : owner_explain(spool->root, path, name, err);
+}
+
+static int
+open_parts(struct spool *spool, const char *path, struct err *err)
+{
+	if (open_part(spool, path, "tmp", &spool->tmp, err) < 0 ||
+	    open_part(spool, path, "cur", &spool->cur, err) < 0 ||
+	    open_part(spool, path, "log", &spool->log, err) < 0)
+		return -1;
+	for (int i = 0; i < STATE_COUNT; i++)
+		if (open_part(spool, path, state_words[i], &spool->states[i], err) < 0)
+			return -1;
 	return 0;
 }
 
 static int
-open_checked(struct spool *spool, const struct spool_options *options, struct err *err)
+open_checked(struct spool *spool, const char *path, const struct spool_options *options,
+    struct err *err)
 {
 	int marked;
 
 	if (!options->allow_network_fs && check_file_system(spool->root, err) < 0)
 		return -1;
 	marked = look_at(spool->root, err);
-	if (marked < 0 || check_owner(spool->root, options->read_only, err) < 0)
+	if (marked < 0 || owner_check(spool->root, path, options, marked > 0, err) < 0)
 		return -1;
 	if (marked == 0) {
 		if (options->read_only)
@@ -234,7 +212,7 @@ open_checked(struct spool *spool, const struct spool_options *options, struct er
 		if (make_tree(spool->root, err) < 0)
 			return -1;
 	}
-	return open_parts(spool, err);
+	return open_parts(spool, path, err);
 }
 
 int
@@ -255,12 +233,12 @@ spool_open(struct spool *spool, const char *path, const struct spool_options *op
 		spool->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 	if (spool->root < 0) {
-		err_io(err, "spool %s", path);
+		owner_explain_closed(path, options, err);
 		if (err != NULL && errno == ENOENT)
 			err->code = EX_NOINPUT;
 		return -1;
 	}
-	if (open_checked(spool, options, err) < 0) {
+	if (open_checked(spool, path, options, err) < 0) {
 		spool_close(spool);
 		return err_prefix(err, "spool %s", path);
 	}

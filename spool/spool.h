@@ -54,12 +54,17 @@ struct spool {
 struct spool_options {
 	bool read_only;	       /* never make or write anything; works on a read-only mount */
 	bool allow_network_fs; /* NFS and its like are refused otherwise */
+	const char
+	    *owner; /* the user whom a spool is given that root makes here; NULL: root's own */
 };
 
 /*
  * Opens the spool at path, which is made when it is not there yet (0700; an existing directory may
- * be 2770 for a group).  EX_CANTCREAT: cannot be made; EX_IOERR: not ours to use; EX_CONFIG: not
- * a spool and not empty, or of another version; EX_NOINPUT: not there, and read_only.
+ * be 2770 for a group).  Root that opens another user's spool becomes that user, for good
+ * (base/ids.h): open before that what root alone may, and start no thread before.
+ * EX_CANTCREAT: cannot be made; EX_IOERR: not ours to use; EX_CONFIG: not a spool and not empty, or of
+ * another version; EX_NOINPUT: not there, and read_only; EX_TEMPFAIL: its owner is wrong, and err names
+ * the command that mends it; EX_NOPERM, EX_OSERR: root cannot become its owner.
  * Release with spool_close().
  */
 int spool_open(struct spool *spool, const char *path, const struct spool_options *options,
