@@ -280,6 +280,7 @@ open_and_take(const struct add_options *o, const struct mail_dsn *dsn, struct er
 	    settings_spool(&settings, o->common.spool, &path, err) < 0)
 		return -1;
 	options.allow_network_fs = settings.queue.allow_network_fs;
+	options.owner = settings_spool_owner(&settings, path);
 	if (spool_open(&spool, path, &options, err) < 0)
 		return -1;
 	rc = take(&spool, dsn, err);

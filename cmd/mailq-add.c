@@ -13,10 +13,13 @@
 #include "cmd/add_forms.h"
 #include "cmd/add_sender.h"
 
-/* Becomes the program of this name that stands beside this one. */
+/* Becomes the program of this name that stands beside this one, with the configuration and the spool that
+ * this one would use. */
 static int
-become(const char *name, const char *argument)
+become(const struct add_options *o, const char *name, const char *argument)
 {
+	AUTO_SETTINGS struct settings settings = { 0 };
+	AUTO_FREE char *spool = NULL;
 	char path[4096];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof path);
 	char *slash = n > 0 && (size_t)n < sizeof path ? memrchr(path, '/', (size_t)n) : NULL;
@@ -27,6 +30,12 @@ become(const char *name, const char *argument)
 	    (size_t)snprintf(slash + 1, (size_t)(path + sizeof path - slash - 1), "%s", name) >=
 		(size_t)(path + sizeof path - slash - 1))
 		snprintf(path, sizeof path, "%s/%s", BINDIR, name);
+	if (settings_load(&settings, o->common.config, &err) < 0 ||
+	    settings_spool_system(&settings, o->common.spool, &spool, &err) < 0)
+		return err_print(&err);
+	setenv("MAILQ_SPOOL", spool, 1);
+	if (o->common.config != NULL)
+		setenv("MAILQ_CONFIG", o->common.config, 1);
 	execv(path, argv);
 	err_sys(&err, EX_UNAVAILABLE, "%s", path);
 	return err_print(&err);
@@ -49,25 +58,55 @@ tell(void *arg, const char *id, enum draft_result result, struct err *err)
 	return 0;
 }
 
+/*
+ * Opens the spool.  Whoever hands in a mail as to sendmail cannot know where a spool of one's own would be
+ * served: it is the system's, or one that is named, and where that cannot be reached, the mail is the caller's
+ * still (75), be it for want of a right or of the spool.
+ */
+static int
+open_spool(const struct add_options *o, bool for_all, struct settings *settings,
+    struct spool *spool, struct err *err)
+{
+	AUTO_FREE char *path = NULL;
+	struct spool_options options = { .read_only = false };
+	char name[64];
+
+	if (settings_load(settings, o->common.config, err) < 0) {
+		if (err->code == EX_NOPERM && for_all && o->common.config == NULL)
+			err->code = EX_TEMPFAIL;
+		return -1;
+	}
+	if (add_sender_check(settings, err) < 0)
+		return -1;
+	if ((for_all ? settings_spool_system : settings_spool)(settings, o->common.spool, &path,
+		err) < 0)
+		return err->code == EX_NOPERM ? (err->code = EX_TEMPFAIL, -1) : -1;
+	options.allow_network_fs = settings->queue.allow_network_fs;
+	options.owner = settings_spool_owner(settings, path);
+	if (spool_open(spool, path, &options, err) == 0)
+		return 0;
+	if (!for_all || options.owner == NULL)
+		return -1;
+	err->code = EX_TEMPFAIL;
+	if (geteuid() == 0)
+		return -1;
+	return err_prefix(err,
+	    "%s cannot hand in mail to the system's spool (mailq-add -s names another)",
+	    ids_name(ids_caller(), name, sizeof name));
+}
+
 static int
 add(const struct add_options *o, const struct opt_rest *rest, enum add_form form)
 {
 	AUTO_SETTINGS struct settings settings = { 0 };
-	AUTO_FREE char *path = NULL;
 	AUTO(accounts_close) struct accounts_lazy *accounts = NULL;
-	struct spool_options options = { .read_only = false };
 	struct spool spool;
 	struct add_queue q;
 	struct err err = ERR_INIT;
 	char source[40];
 	int code;
 
-	if (settings_load(&settings, o->common.config, &err) < 0 ||
-	    add_sender_check(&settings, &err) < 0 ||
-	    settings_spool(&settings, o->common.spool, &path, &err) < 0)
-		return err_print(&err);
-	options.allow_network_fs = settings.queue.allow_network_fs;
-	if (spool_open(&spool, path, &options, &err) < 0)
+	if (open_spool(o, o->as_sendmail || form == ADD_RAW, &settings, &spool, &err) < 0)
 		return err_print(&err);
 	if (accounts_open(&settings, &spool, &accounts, &err) < 0) {
 		spool_close(&spool);
@@ -101,9 +140,9 @@ run(const struct add_options *o, const struct opt_rest *rest)
 		return code;
 	switch (form) {
 	case ADD_QUEUE:
-		return become("mailq-status", "list");
+		return become(o, "mailq-status", "list");
 	case ADD_RUN:
-		return become("mailq-run", "--now");
+		return become(o, "mailq-run", "--now");
 	case ADD_BOUNCE:
 		return add_bounce(o);
 	case ADD_NOTHING:

@@ -183,7 +183,8 @@ static int
 open_spool(struct spool *spool, const char *path, const struct settings *settings,
     const struct opt_rest *rest, struct err *err)
 {
-	struct spool_options how = { .allow_network_fs = settings->queue.allow_network_fs };
+	struct spool_options how = { .allow_network_fs = settings->queue.allow_network_fs,
+		.owner = settings_spool_owner(settings, path) };
 	bool looks = is(rest->command, "list") || is(rest->command, "next") ||
 	    (is(rest->command, "accounts") &&
 		(is(rest->argv[0], "list") || is(rest->argv[0], "show") ||

@@ -442,6 +442,7 @@ run(struct run_options *o)
 	    settings_spool(&current.settings, o->common.spool, &path, &err) < 0)
 		return err_print(&err);
 	spool_options.allow_network_fs = current.settings.queue.allow_network_fs;
+	spool_options.owner = settings_spool_owner(&current.settings, path);
 	if (spool_open(&spool, path, &spool_options, &err) < 0)
 		return err_print(&err);
 	again = reread_file(&current.settings);

@@ -315,6 +315,7 @@ open_all(struct serve *serve, const struct serve_options *o, struct opened *ret,
 	    (inherited == 0 && open_listeners(&ret->listeners, o, s, false, err) < 0))
 		return -1;
 	serve->allow_network_fs = options.allow_network_fs = s->queue.allow_network_fs;
+	options.owner = settings_spool_owner(s, serve->spool_path);
 	if (spool_open(&serve->spool, serve->spool_path, &options, err) < 0)
 		return -1;
 	/* The mailq-run that is started reads it, and SIGHUP. */

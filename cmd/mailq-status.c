@@ -224,7 +224,8 @@ static int
 open_spool(struct spool *spool, const char *path, bool named, const struct settings *settings,
     bool looks, struct err *err)
 {
-	struct spool_options how = { .allow_network_fs = settings->queue.allow_network_fs };
+	struct spool_options how = { .allow_network_fs = settings->queue.allow_network_fs,
+		.owner = settings_spool_owner(settings, path) };
 	bool is_new = faccessat(AT_FDCWD, path, F_OK, 0) < 0 && errno == ENOENT;
 
 	if (spool_open(spool, path, &how, err) == 0) {

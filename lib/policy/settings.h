@@ -164,11 +164,19 @@ int server_hash_check(void *value, const char *place, struct err *err);
 void settings_share(const struct settings *base, struct settings *ret);
 
 /*
- * Where the spool is: option (-s; NULL where not given), $MAILQ_SPOOL, the configuration, then
- * /var/spool/mailq for root, $XDG_STATE_HOME/mailq or ~/.local/state/mailq for a user.  An absolute
- * path, to be freed, in *ret_path; nothing is made.  0, or -1 with err (EX_CONFIG).
+ * Where the spool is: option (-s; NULL where not given), $MAILQ_SPOOL, the configuration; else the system's
+ * spool for root and for the user who serves it (SETTINGS_SPOOL_USER, or the owner of SPOOLDIR), and
+ * $XDG_STATE_HOME/mailq or ~/.local/state/mailq for another user.  The system's spool is the one that the
+ * system's mailq.conf names, or SPOOLDIR.  An absolute path, to be freed, in *ret_path; nothing is made.
+ * 0, or -1 with err (EX_CONFIG; where the system's mailq.conf is to be read, as settings_load).
  */
 int settings_spool(const struct settings *s, const char *option, char **ret_path, struct err *err);
+/* The same for a sendmail: the system's spool, whoever calls it. */
+int settings_spool_system(const struct settings *s, const char *option, char **ret_path,
+    struct err *err);
+/* The user who serves the spool at path, for spool_options.owner: NULL where it is not the system's. */
+const char *settings_spool_owner(const struct settings *s, const char *path);
+#define SETTINGS_SPOOL_USER "mailq"
 
 /* Appends an account (its members are taken over, *account is zeroed) that stands in the spool; the ids
  * of those whose files are damaged are remembered by settings_broken.  To be called for both in the

@@ -1,9 +1,11 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -81,39 +83,106 @@ absolute(const char *path)
 	return here != NULL ? join(here, path) : NULL;
 }
 
-int
-settings_spool(const struct settings *s, const char *option, char **ret_path, struct err *err)
+/* ---- the spool --------------------------------------------------------------------------------- */
+
+static const char system_file[] = SYSCONFDIR "/mailq.conf";
+
+/* The system's spool as it is installed: to be freed.  s may have been read from another file. */
+static int
+system_spool(const struct settings *s, char **ret_path, struct err *err)
+{
+	AUTO_SETTINGS struct settings theirs = { 0 };
+	const char *named = s->spool;
+
+	if (s->file == NULL || strcmp(s->file, system_file) != 0) {
+		named = NULL;
+		if (access(system_file, F_OK) == 0) {
+			if (settings_load(&theirs, system_file, err) < 0)
+				return -1;
+			named = theirs.spool;
+		}
+	}
+	*ret_path = xstrdup(named != NULL ? named : SPOOLDIR);
+	return 0;
+}
+
+/* True for root, and for the user by whom the system's spool is served: what they do is about that one. */
+static bool
+serves_system(void)
+{
+	const struct passwd *user;
+	struct stat st;
+
+	if (geteuid() == 0 || (stat(SPOOLDIR, &st) == 0 && st.st_uid == geteuid()))
+		return true;
+	user = getpwuid(geteuid());
+	return user != NULL && strcmp(user->pw_name, SETTINGS_SPOOL_USER) == 0;
+}
+
+static int
+own_spool(char **ret_path, struct err *err)
+{
+	AUTO_FREE char *directory = user_directory("XDG_STATE_HOME", ".local/state");
+
+	if (directory == NULL)
+		return err_set(err, EX_CONFIG,
+		    "no place for the spool: expected $HOME, $MAILQ_SPOOL or --spool");
+	*ret_path = join(directory, "mailq");
+	return 0;
+}
+
+static int
+find_spool(const struct settings *s, const char *option, bool for_all, char **ret_path,
+    struct err *err)
 {
 	const char *named = option != NULL ? option : getenv("MAILQ_SPOOL");
-	AUTO_FREE char *directory = NULL;
-	char *path;
+	AUTO_FREE char *path = NULL;
 
 	if (option != NULL && *option == '\0')
 		return err_set(err, EX_CONFIG, "--spool: expected a directory");
 	if (named == NULL || *named == '\0')
 		named = s->spool;
-	if (named == NULL && geteuid() == 0)
-		named = SPOOLDIR;
 	if (named != NULL) {
 		path = absolute(named);
 		if (path == NULL)
 			return err_sys(err, EX_CONFIG, "%s: the present directory has no name",
 			    named);
-	} else {
-		directory = user_directory("XDG_STATE_HOME", ".local/state");
-		if (directory == NULL)
-			return err_set(err, EX_CONFIG,
-			    "no place for the spool: expected $HOME, $MAILQ_SPOOL or --spool");
-		path = join(directory, "mailq");
+	} else if ((for_all || serves_system() ? system_spool(s, &path, err) :
+						 own_spool(&path, err)) < 0) {
+		return -1;
 	}
-	if (strlen(path) > SPOOL_PATH_MAX) {
-		free(path);
+	if (strlen(path) > SPOOL_PATH_MAX)
 		return err_set(err, EX_CONFIG, "the spool's path is longer than %d bytes",
 		    SPOOL_PATH_MAX);
-	}
 	*ret_path = path;
+	path = NULL;
 	return 0;
 }
+
+int
+settings_spool(const struct settings *s, const char *option, char **ret_path, struct err *err)
+{
+	return find_spool(s, option, false, ret_path, err);
+}
+
+int
+settings_spool_system(const struct settings *s, const char *option, char **ret_path,
+    struct err *err)
+{
+	return find_spool(s, option, true, ret_path, err);
+}
+
+const char *
+settings_spool_owner(const struct settings *s, const char *path)
+{
+	AUTO_FREE char *theirs = NULL;
+
+	if (system_spool(s, &theirs, NULL) < 0 || strcmp(theirs, path) != 0)
+		return NULL;
+	return SETTINGS_SPOOL_USER;
+}
+
+/* ---- the host's name --------------------------------------------------------------------------- */
 
 /* The canonical name (hosts(5): the first) of the line that has name among its aliases, if it has
  * a domain. */

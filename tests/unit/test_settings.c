@@ -294,6 +294,17 @@ TEST(settings_place_the_spool)
 		setenv("XDG_STATE_HOME", "/state", 1);
 		check_spool(&s, NULL, "/state/mailq");
 	}
+	/* A sendmail's is the system's, unless one is named. */
+	CHECK_INT(settings_spool_system(&s, NULL, &path, &err), 0);
+	CHECK_STR(path, SPOOLDIR);
+	free(path);
+	path = NULL;
+	CHECK_INT(settings_spool_system(&s, "/named", &path, &err), 0);
+	CHECK_STR(path, "/named");
+	free(path);
+	path = NULL;
+	CHECK_STR(settings_spool_owner(&s, SPOOLDIR), "mailq");
+	CHECK(settings_spool_owner(&s, "/named") == NULL);
 	memset(longest, 'x', sizeof longest);
 	longest[0] = '/';
 	longest[sizeof longest - 1] = '\0';
