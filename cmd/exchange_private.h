@@ -6,6 +6,8 @@
  *	exchange_fetch.c	messages in
  *	exchange_take.c		one message of them
  *	exchange_tell.c		reports out
+ *	exchange_post.c		one request of them
+ *	exchange_halves.c	how many at once, where a request fails again and again
  *	exchange_report.c	one report as the application reads it
  *	exchange_answer.c	what the application answers to reports
  *	exchange_sign.c		signatures
@@ -116,6 +118,17 @@ uint32_t exchange_chance(void);
 /* True before until, as that pause has set it: none lies so far ahead but by a clock that was wrong then. */
 bool exchange_is_paused(int64_t until, int64_t now);
 
+/* ---- how many reports at once --------------------------------------------------------------------- */
+
+/* Of the next request, max being the setting. */
+size_t exchange_halves_size(const struct reports_state *s, size_t max);
+/* A request with n failed, for what was in it perhaps; s->failures counts it. */
+void exchange_halves_failed(struct reports_state *s, size_t n);
+/* One with n was answered by a 2xx. */
+void exchange_halves_heard(struct reports_state *s, size_t n, size_t max);
+/* Nothing is there behind those that are skipped: they are told again. */
+void exchange_halves_again(struct reports_state *s);
+
 /* ---- the thread ------------------------------------------------------------------------------- */
 
 struct exchange {
@@ -155,9 +168,37 @@ struct exchange {
 	bool tell_forced;    /* the next call takes no notice of failures */
 	int64_t broken;	     /* monotonic: the spool is at fault, nothing is told before */
 	unsigned int faults; /* of it, in a row */
+	bool passed;	     /* since the reports were opened, a call got through */
+	unsigned int alone;  /* calls with one that is told alone that failed since then */
 	struct oplog told;
 	int64_t told_begun; /* monotonic */
 };
+
+/* Reports that go into one request. */
+struct exchange_batch {
+	struct buf entries; /* objects, apart by commas */
+	const char **ids;   /* of the reports, good until they are settled */
+	size_t n;
+	const char **skipped; /* ids that stand before them, and failed alone */
+	size_t skipped_count;
+	struct digest *attempts; /* of how often each was told before */
+};
+
+/* For up to max reports, behind so many that are skipped. */
+void exchange_batch_init(struct exchange_batch *batch, size_t max, size_t skipped);
+void exchange_batch_add(struct exchange_batch *batch, const struct report *report);
+void exchange_batch_release(struct exchange_batch *batch); /* for AUTO() too */
+/* The next reports, as many as go into one request.  -1 with err; in any case to be released. */
+int exchange_batch_gather(struct exchange *x, struct exchange_batch *batch, struct err *err);
+
+struct exchange_failure {
+	struct err err;
+	int64_t retry_after; /* microseconds; 0: not said */
+	bool of_content;     /* it may be about what was sent */
+};
+/* 0 and what it acknowledges; -1 with the failure: nothing. */
+int exchange_post(struct exchange *x, struct exchange_batch *batch, struct exchange_answer *ret,
+    struct exchange_failure *failure);
 
 /* The status of an answer: -1 with err where it is no 2xx, in words. */
 int exchange_check_status(const struct http_answer *answer, struct err *err);

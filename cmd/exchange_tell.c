@@ -1,188 +1,16 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/digest.h"
 #include "base/log.h"
-#include "base/num.h"
 #include "cmd/exchange_private.h"
 
-#define CONNECT_MAX (10 * USEC)
 /* The log of what was told is ended when it is so old: a watch may last for months. */
 #define TOLD_OLD (3600 * USEC)
 #define UNKNOWN_MAX 10
-
-/* Reports that go into one request. */
-struct batch {
-	struct buf entries; /* objects, apart by commas */
-	const char **ids;   /* of the reports, good until they are settled */
-	size_t n;
-	struct digest *attempts; /* of how often each was told before */
-};
-
-static void
-batch_release(struct batch *batch)
-{
-	buf_release(&batch->entries);
-	digest_end(&batch->attempts, NULL);
-	free(batch->ids);
-}
-
-/* The next reports, as many as go into one request.  -1 with err. */
-static int
-gather(struct exchange *x, struct batch *batch, struct err *err)
-{
-	size_t max = (size_t)x->current.settings.sync.batch_size;
-	struct report report;
-	int result = 0;
-
-	buf_init(&batch->entries, SIZE_MAX);
-	batch->ids = xcalloc(max, sizeof *batch->ids);
-	batch->attempts = digest_begin();
-	while (batch->n < max && batch->entries.len < EXCHANGE_BODY_FULL &&
-	    (result = reports_next(x->reports, &report, err)) > 0) {
-		struct json_writer w = JSON_WRITER(&batch->entries);
-
-		if (batch->n > 0)
-			buf_addc(&batch->entries, ',');
-		exchange_put_report(&w, &report);
-		batch->ids[batch->n++] = report.id;
-		digest_add(batch->attempts, &report.attempts, sizeof report.attempts);
-	}
-	return result < 0 ? -1 : 0;
-}
-
-/* The same list under two names: those that read the one do not know the other. */
-static void
-make_body(const struct batch *batch, struct buf *ret)
-{
-	buf_reserve(ret, 2 * batch->entries.len + 64);
-	buf_adds(ret, "{\"delivery_report\":[");
-	buf_add(ret, batch->entries.s, batch->entries.len);
-	buf_adds(ret, "],\"reports\":[");
-	buf_add(ret, batch->entries.s, batch->entries.len);
-	buf_adds(ret, "]}");
-}
-
-/*
- * A request has an id, the same when it is made again because its answer was not heard.  One with what was
- * rejected before is another: who passes over ids that are known would seem to acknowledge it.
- */
-static void
-make_id(struct batch *batch, char *ret, size_t size)
-{
-	unsigned char digest[DIGEST_SIZE];
-	char text[DIGEST_TEXT_SIZE], token[TOKEN_SIZE];
-
-	digest_add(batch->attempts, batch->entries.s, batch->entries.len);
-	if (batch->n == 0) {
-		token_make(token);
-		digest_add(batch->attempts, token, strlen(token));
-	}
-	digest_end(&batch->attempts, digest);
-	snprintf(ret, size, "msg_%.40s", digest_text(digest, text));
-}
-
-/* ---- the call ------------------------------------------------------------------------------------------ */
-
-/* Headers of a signed request, in texts. */
-struct signature {
-	char id[64], timestamp[64];
-	char signature[SETTINGS_SECRETS * 60 + 32];
-	const char *headers[5];
-};
-
-static int
-sign(struct exchange *x, struct batch *batch, const struct buf *body, struct signature *ret,
-    struct err *err)
-{
-	AUTO_BUF struct buf words = BUF_INIT(sizeof ret->signature);
-	struct exchange_keys keys;
-	char id[50];
-	int64_t now = clock_now() / USEC;
-	size_t n = 0;
-
-	if (exchange_keys_read(&x->current.settings, &keys, err) < 0)
-		return -1;
-	ret->headers[n++] = "Accept: application/json";
-	if (keys.n > 0) {
-		make_id(batch, id, sizeof id);
-		exchange_sign(&keys, id, now, buf_view(body), &words);
-		snprintf(ret->id, sizeof ret->id, "webhook-id: %s", id);
-		snprintf(ret->timestamp, sizeof ret->timestamp, "webhook-timestamp: %lld",
-		    (long long)now);
-		snprintf(ret->signature, sizeof ret->signature, "webhook-signature: %s", words.s);
-		ret->headers[n++] = ret->id;
-		ret->headers[n++] = ret->timestamp;
-		ret->headers[n++] = ret->signature;
-	}
-	ret->headers[n] = NULL;
-	explicit_bzero(&keys, sizeof keys);
-	return 0;
-}
-
-static int
-fail_redirect(const struct http_answer *answer, struct err *err)
-{
-	int status = answer->status;
-
-	if (answer->location == NULL)
-		return err_set(err, EX_PROTOCOL, "it answered %d, a redirection to nowhere",
-		    status);
-	return err_set(err, EX_PROTOCOL, "it answered %d, a redirection to %s, not followed: %s",
-	    status, answer->location,
-	    status == 307 || status == 308 ? "that is another scheme, host or port" :
-					     "only 307 and 308 keep what is sent");
-}
-
-int
-exchange_check_status(const struct http_answer *answer, struct err *err)
-{
-	char words[240];
-
-	if (answer->status / 100 == 2)
-		return 0;
-	if (answer->status / 100 == 3)
-		return fail_redirect(answer, err);
-	log_escape(words, sizeof words, answer->body.s, answer->body.len);
-	return err_set(err, EX_PROTOCOL, "it answered %d%s%s", answer->status,
-	    words[0] != '\0' ? ": " : "", words);
-}
-
-/* 0 and what it acknowledges; -1 with err: nothing. */
-static int
-post(struct exchange *x, struct batch *batch, struct exchange_answer *ret, int64_t *ret_retry_after,
-    struct err *err)
-{
-	const struct settings *s = &x->current.settings;
-	AUTO(exchange_access_release) struct exchange_access access = { 0 };
-	AUTO(http_answer_release) struct http_answer answer = HTTP_ANSWER_INIT;
-	AUTO_BUF struct buf body = BUF_INIT(SIZE_MAX);
-	struct http_client *client = exchange_client(x, err);
-	struct signature signature;
-	struct http_call call = { .method = "POST",
-		.url = s->sync.url,
-		.headers = signature.headers,
-		.content_type = "application/json",
-		.redirects = EXCHANGE_REDIRECTS,
-		.redirects_home = true,
-		.any_body = true,
-		.connect_usec = s->sync.timeout < CONNECT_MAX ? s->sync.timeout : CONNECT_MAX,
-		.total_usec = s->sync.timeout };
-
-	make_body(batch, &body);
-	if (client == NULL || exchange_access_sync(s, &access, err) < 0 ||
-	    sign(x, batch, &body, &signature, err) < 0)
-		return -1;
-	exchange_access_show(&access, &call);
-	call.body = buf_view(&body);
-	if (http_call(client, &call, &answer, err) < 0)
-		return -1;
-	*ret_retry_after = answer.retry_after;
-	if (exchange_check_status(&answer, err) < 0)
-		return -1;
-	return exchange_answer_read(answer.body.s, answer.body.len, ret, err);
-}
+/* So many calls with one that fails alone, each a time-out perhaps, until the reports are opened again. */
+#define ALONE_MAX 10
 
 static void
 write_state(struct exchange *x)
@@ -193,27 +21,38 @@ write_state(struct exchange *x)
 }
 
 static void
-note_failure(struct exchange *x, size_t n, int64_t retry_after, const struct err *err)
+note_failure(struct exchange *x, size_t n, const struct exchange_failure *failure)
 {
-	int64_t pause = exchange_pause(++x->state.failures, exchange_chance(), retry_after);
-	bool same = strncmp(err->msg, x->state.reason, sizeof x->state.reason - 1) == 0;
-	char span[CLOCK_TEXT_SIZE];
+	const char *reason = failure->err.msg;
+	int64_t pause =
+	    exchange_pause(++x->state.failures, exchange_chance(), failure->retry_after);
+	bool same = strncmp(reason, x->state.reason, sizeof x->state.reason - 1) == 0;
+	char span[CLOCK_TEXT_SIZE], none[64] = "";
 
 	x->state.until = clock_now() + pause;
-	snprintf(x->state.reason, sizeof x->state.reason, "%s", err->msg);
+	snprintf(x->state.reason, sizeof x->state.reason, "%.*s", (int)sizeof x->state.reason - 1,
+	    reason);
+	if (failure->of_content)
+		exchange_halves_failed(&x->state, n);
 	write_state(x);
 	clock_span(pause, span);
+	if (n > 0)
+		snprintf(none, sizeof none, "none of %zu reports is acknowledged; ", n);
 	if (x->state.failures == 1 || !same)
-		log_warning("sync: %s; none of %zu reports is acknowledged; not again for %s",
-		    err->msg, n, span);
+		log_warning("sync: %s; %snot again for %s", reason, none, span);
 	else
-		log_info("sync: %s; none of %zu reports is acknowledged; not again for %s",
-		    err->msg, n, span);
+		log_info("sync: %s; %snot again for %s", reason, none, span);
 }
 
 static void
-note_success(struct exchange *x, const struct exchange_answer *answer)
+note_success(struct exchange *x, size_t n, const struct exchange_answer *answer)
 {
+	struct reports_state fresh = { .idle_until = answer->idle_until,
+		.told = clock_now(),
+		.suspects = x->state.suspects,
+		.skipped = x->state.skipped,
+		.room = x->state.room };
+
 	if (x->state.failures > 0)
 		log_info("sync: it works again");
 	if (answer->plain)
@@ -226,8 +65,10 @@ note_success(struct exchange *x, const struct exchange_answer *answer)
 		log_warning(
 		    "sync: next_sync_after lies more than a day ahead: expected Unix seconds; "
 		    "a day is taken");
-	x->state = (struct reports_state){ .idle_until = answer->idle_until, .told = clock_now() };
+	x->state = fresh;
+	exchange_halves_heard(&x->state, n, (size_t)x->current.settings.sync.batch_size);
 	write_state(x);
+	x->passed = true;
 	x->again = x->again || answer->more;
 }
 
@@ -240,7 +81,7 @@ compare(const void *a, const void *b)
 }
 
 static void
-warn_of_unknown(const struct batch *batch, const struct exchange_answer *answer)
+warn_of_unknown(const struct exchange_batch *batch, const struct exchange_answer *answer)
 {
 	const char **sorted;
 	size_t unknown = 0;
@@ -283,38 +124,46 @@ record(struct exchange *x, const char *const *ids, size_t n)
 		log_warning("spool %s: cannot record what was reported", x->spool.path);
 }
 
+static void
+log_alone(const struct exchange_batch *batch)
+{
+	for (size_t i = 0; i < batch->skipped_count && i < UNKNOWN_MAX; i++)
+		log_info("sync: reports of \"%.200s\" are told alone: the application failed with "
+			 "them and takes others",
+		    batch->skipped[i]);
+}
+
 static int
-settle(struct exchange *x, const struct batch *batch, const struct exchange_answer *answer,
+settle(struct exchange *x, const struct exchange_batch *batch, const struct exchange_answer *answer,
     struct err *err)
 {
-	const struct settings *s = &x->current.settings;
-	const char **heard = xreallocarray(NULL, batch->n + 1, sizeof *heard);
-	const char **rejected = xreallocarray(NULL, batch->n + 1, sizeof *rejected);
-	size_t heard_count = 0, rejected_count = 0;
-	int result;
+	AUTO_FREE const char **heard = xreallocarray(NULL, batch->n + 1, sizeof *heard);
+	AUTO_FREE const char **rejected = xreallocarray(NULL, batch->n + 1, sizeof *rejected);
+	struct reports_kept kept = { .rejected = rejected,
+		.alone = batch->skipped,
+		.alone_count = batch->n > 0 ? batch->skipped_count : 0,
+		.max_attempts = (unsigned int)x->current.settings.sync.max_attempts };
+	size_t heard_count = 0;
 
 	for (size_t i = 0; i < batch->n; i++) {
 		if (exchange_answer_rejects(answer, batch->ids[i]))
-			rejected[rejected_count++] = batch->ids[i];
+			rejected[kept.rejected_count++] = batch->ids[i];
 		else
 			heard[heard_count++] = batch->ids[i];
 	}
 	warn_of_unknown(batch, answer);
-	if (rejected_count > 0)
-		log_info("sync: the application rejects %zu of %zu reports", rejected_count,
+	if (kept.rejected_count > 0)
+		log_info("sync: the application rejects %zu of %zu reports", kept.rejected_count,
 		    batch->n);
 	if (heard_count > 0)
 		record(x, heard, heard_count);
-	result = reports_settle(x->reports, rejected, rejected_count,
-	    (unsigned int)s->sync.max_attempts, err);
-	if (result == 0) {
-		pthread_mutex_lock(&x->lock);
-		x->counts.reported += heard_count;
-		pthread_mutex_unlock(&x->lock);
-	}
-	free(heard);
-	free(rejected);
-	return result;
+	log_alone(batch);
+	if (reports_keep(x->reports, &kept, err) < 0)
+		return -1;
+	pthread_mutex_lock(&x->lock);
+	x->counts.reported += heard_count;
+	pthread_mutex_unlock(&x->lock);
+	return 0;
 }
 
 /* ---- telling ----------------------------------------------------------------------------------------------- */
@@ -344,60 +193,184 @@ may_tell(struct exchange *x)
 		if (opened <= 0)
 			return false;
 		reports_state_read(&x->spool, &x->state);
+		x->passed = false;
+		x->alone = 0;
 	}
 	return x->tell_forced || !exchange_is_paused(x->state.until, clock_now());
 }
 
-/* The application has not asked to be left alone, or that is passed over. */
+/* An empty list is due, and the application has not asked to be left alone, or that is passed over. */
 static bool
 wants_idle(const struct exchange *x)
 {
 	int64_t ahead = x->state.idle_until - clock_now();
 
-	return x->tell_forced || ahead <= 0 || ahead > EXCHANGE_IDLE_MAX;
+	return x->idle_due && x->current.settings.sync.when_idle &&
+	    (x->tell_forced || ahead <= 0 || ahead > EXCHANGE_IDLE_MAX);
 }
 
-/* One request.  1: there may be more to tell; 0: there is not, or no more calls now. */
-static int
+/* What a function says that makes a call: */
+enum next {
+	NEXT_NONE, /* there is nothing (more) to tell, or no call may be made now */
+	NEXT_MORE, /* there may be more */
+	NEXT_FAILED,
+};
+
+static enum next
+fail_spool(struct exchange *x, const struct err *err)
+{
+	spool_fault(x, err);
+	return NEXT_FAILED;
+}
+
+/* An empty list: the application may answer that it has messages. */
+static enum next
+tell_nothing(struct exchange *x)
+{
+	AUTO(exchange_batch_release) struct exchange_batch batch = { 0 };
+	AUTO(exchange_answer_release) struct exchange_answer answer = { 0 };
+	struct exchange_failure failure = { .err = ERR_INIT };
+
+	exchange_batch_init(&batch, 0, 0);
+	x->tell_forced = x->idle_due = false;
+	if (exchange_post(x, &batch, &answer, &failure) == 0) {
+		note_success(x, 0, &answer);
+		return NEXT_NONE;
+	}
+	if (!exchange_stopped(x))
+		note_failure(x, 0, &failure);
+	return NEXT_FAILED;
+}
+
+/*
+ * One that is told alone has failed once more.  That counts as an attempt only if the application is there for others:
+ * some call got through before, or an empty one does now.
+ */
+static enum next
+fail_alone(struct exchange *x, const struct exchange_batch *batch, unsigned int attempts, bool idle,
+    const struct exchange_failure *failure)
+{
+	struct reports_kept kept = { .rejected = batch->ids,
+		.rejected_count = 1,
+		.max_attempts = (unsigned int)x->current.settings.sync.max_attempts };
+	struct exchange_failure down = *failure;
+	struct err err = ERR_INIT;
+
+	/* It is not one of those that are told in halves. */
+	down.of_content = false;
+	x->alone++;
+	if (!x->passed && idle && tell_nothing(x) == NEXT_FAILED) {
+		reports_leave(x->reports);
+		return NEXT_FAILED;
+	}
+	if (!x->passed) {
+		/* Others of its kind may fare better. */
+		note_failure(x, 1, &down);
+		reports_leave(x->reports);
+		return NEXT_MORE;
+	}
+	if (attempts + 1 >= kept.max_attempts)
+		log_warning("sync: a report of \"%.200s\" is set aside: told alone, the "
+			    "application "
+			    "fails with it: %s",
+		    batch->ids[0], failure->err.msg);
+	else
+		log_info("sync: a report of \"%.200s\", told alone: %s", batch->ids[0],
+		    failure->err.msg);
+	return reports_keep(x->reports, &kept, &err) < 0 ? fail_spool(x, &err) : NEXT_MORE;
+}
+
+/* One that the application has failed with, when all others are told. */
+static enum next
+tell_alone(struct exchange *x)
+{
+	AUTO(exchange_batch_release) struct exchange_batch batch = { 0 };
+	AUTO(exchange_answer_release) struct exchange_answer answer = { 0 };
+	struct exchange_failure failure = { .err = ERR_INIT };
+	bool idle = wants_idle(x);
+	struct report report;
+	int result;
+
+	if (x->alone >= ALONE_MAX)
+		return NEXT_NONE;
+	exchange_batch_init(&batch, 1, 0);
+	result = reports_next_alone(x->reports, &report, &failure.err);
+	if (result < 0)
+		return fail_spool(x, &failure.err);
+	if (result == 0)
+		return NEXT_NONE;
+	exchange_batch_add(&batch, &report);
+	x->tell_forced = false;
+	if (exchange_post(x, &batch, &answer, &failure) == 0) {
+		x->idle_due = false;
+		note_success(x, 0, &answer);
+		if (settle(x, &batch, &answer, &failure.err) < 0)
+			return fail_spool(x, &failure.err);
+		return NEXT_MORE;
+	}
+	if (failure.of_content)
+		return fail_alone(x, &batch, report.attempts, idle, &failure);
+	reports_leave(x->reports);
+	if (!exchange_stopped(x))
+		note_failure(x, 0, &failure);
+	return NEXT_FAILED;
+}
+
+/* What is to be told when all else has been. */
+static enum next
+tell_rest(struct exchange *x)
+{
+	enum next next;
+
+	do
+		next = tell_alone(x);
+	while (next == NEXT_MORE && !exchange_stopped(x));
+	if (next == NEXT_NONE && wants_idle(x) && !exchange_stopped(x))
+		next = tell_nothing(x);
+	return next == NEXT_MORE ? NEXT_NONE : next;
+}
+
+/* One request. */
+static enum next
 tell_some(struct exchange *x, bool last)
 {
-	AUTO(batch_release) struct batch batch = { 0 };
+	AUTO(exchange_batch_release) struct exchange_batch batch = { 0 };
 	AUTO(exchange_answer_release) struct exchange_answer answer = { 0 };
-	const struct settings *s = &x->current.settings;
-	struct err err = ERR_INIT;
-	int64_t retry_after = 0;
+	struct exchange_failure failure = { .err = ERR_INIT };
 
-	if (gather(x, &batch, &err) < 0) {
-		spool_fault(x, &err);
-		return 0;
+	if (exchange_batch_gather(x, &batch, &failure.err) < 0)
+		return fail_spool(x, &failure.err);
+	if (batch.n == 0 && batch.skipped_count > 0) {
+		/* Nothing else could show whether the application is there. */
+		reports_back(x->reports);
+		exchange_halves_again(&x->state);
+		return NEXT_MORE;
 	}
-	if (batch.n == 0 && !(last && x->idle_due && s->sync.when_idle && wants_idle(x)))
-		return 0;
+	if (batch.n == 0)
+		return last ? tell_rest(x) : NEXT_NONE;
 	x->tell_forced = x->idle_due = false;
-	if (post(x, &batch, &answer, &retry_after, &err) < 0) {
+	if (exchange_post(x, &batch, &answer, &failure) < 0) {
 		reports_back(x->reports);
 		if (!exchange_stopped(x))
-			note_failure(x, batch.n, retry_after, &err);
-		return 0;
+			note_failure(x, batch.n, &failure);
+		return NEXT_FAILED;
 	}
-	note_success(x, &answer);
-	if (settle(x, &batch, &answer, &err) < 0) {
-		spool_fault(x, &err);
-		return 0;
-	}
+	note_success(x, batch.n, &answer);
+	if (settle(x, &batch, &answer, &failure.err) < 0)
+		return fail_spool(x, &failure.err);
 	x->faults = 0;
-	return batch.n > 0;
+	return NEXT_MORE;
 }
 
 void
 exchange_tell(struct exchange *x, bool last)
 {
-	int more = 1;
+	enum next next = NEXT_MORE;
 
-	while (more > 0 && !exchange_stopped(x) && may_tell(x))
-		more = tell_some(x, last);
+	while (next == NEXT_MORE && !exchange_stopped(x) && may_tell(x))
+		next = tell_some(x, last);
 	/* All that was refused has been told: it may be refused anew. */
-	if (x->reports != NULL && more == 0 && x->state.failures == 0 &&
+	if (x->reports != NULL && next == NEXT_NONE && x->state.failures == 0 &&
 	    reports_refused_write(&x->spool, NULL, 0) < 0)
 		log_warning("spool %s: cannot forget what was refused", x->spool.path);
 }

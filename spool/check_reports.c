@@ -147,9 +147,10 @@ look_at_segment(const char *name, unsigned char type, void *arg)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return 0; /* told meanwhile */
 	check_owner(c, path, &st);
-	if (report_name_parse(name, &parsed) < 0 || !S_ISREG(st.st_mode)) {
+	if (segment_name_parse(name, &parsed) < 0 || !S_ISREG(st.st_mode)) {
 		check_tell(c, CHECK_FAULT, path,
-		    "is not part of it: expected a file TOKEN,ATTEMPTS");
+		    "is not part of it: expected a file TOKEN,ATTEMPTS or "
+		    "TOKEN,ATTEMPTS" REPORTS_ALONE);
 		return 0;
 	}
 	whole = is_whole(fd);

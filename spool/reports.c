@@ -28,6 +28,25 @@ report_name_parse(const char *text, struct report_name *ret)
 	    num_u64(comma + 1, 0, INT64_MAX, &number) < 0)
 		return -1;
 	ret->number = (int64_t)number;
+	ret->alone = false;
+	return 0;
+}
+
+int
+segment_name_parse(const char *text, struct report_name *ret)
+{
+	char plain[REPORTS_NAME_SIZE];
+	size_t n = strlen(text), end = strlen(REPORTS_ALONE);
+	bool alone = n > end && strcmp(text + n - end, REPORTS_ALONE) == 0;
+
+	if (n >= sizeof plain)
+		return -1;
+	memcpy(plain, text, n + 1);
+	if (alone)
+		plain[n - end] = '\0';
+	if (report_name_parse(plain, ret) < 0 || ret->number > UINT32_MAX)
+		return -1;
+	ret->alone = alone;
 	return 0;
 }
 
@@ -35,6 +54,13 @@ void
 report_name_format(const char *token, int64_t number, char ret[REPORTS_NAME_SIZE])
 {
 	snprintf(ret, REPORTS_NAME_SIZE, "%s,%lld", token, (long long)number);
+}
+
+void
+segment_name_format(const char *token, int64_t attempts, bool alone, char ret[REPORTS_NAME_SIZE])
+{
+	snprintf(ret, REPORTS_NAME_SIZE, "%s,%lld%s", token, (long long)attempts,
+	    alone ? REPORTS_ALONE : "");
 }
 
 /* Made durably: what is linked into it is not to be lost with it. */
@@ -199,18 +225,31 @@ add_given(struct reports *reports, const char *text, size_t len, struct json *va
 	return one;
 }
 
+/* Whether a line of again/ stays behind another of its message; if not, it is given. */
+static bool
+is_behind(struct reports *reports, const struct given *one, bool alone)
+{
+	struct id_count *ids = again_count(&reports->again, one->hash);
+	uint32_t *lines = alone ? &ids->alone : &ids->lines;
+
+	if (ids->rejected || (!alone && ids->alone > 0))
+		return true;
+	if (*lines > 0)
+		--*lines;
+	return false;
+}
+
 /* Of what was rejected.  What follows for a message that was so again stays behind it. */
 static int
-next_again(struct reports *reports, struct given **ret)
+next_again(struct reports *reports, bool alone, struct given **ret)
 {
 	const char *line;
 	size_t len, segment;
 	int result;
 
-	while ((result = again_next(&reports->again, &line, &len, &segment)) > 0) {
+	while ((result = again_next(&reports->again, alone, &line, &len, &segment)) > 0) {
 		struct json *value = json_parse(line, len, 1, NULL);
 		struct given *one;
-		struct id_count *ids;
 
 		if (json_string(json_get(value, "id")) == NULL) {
 			log_warning("spool %s: a report that was rejected is damaged, and passed "
@@ -222,10 +261,7 @@ next_again(struct reports *reports, struct given **ret)
 		one = add_given(reports, line, len, value);
 		one->segment = segment;
 		one->attempts = reports->again.segments[segment].attempts;
-		ids = again_count(&reports->again, one->hash);
-		one->held = ids->rejected;
-		if (!one->held && ids->lines > 0)
-			ids->lines--;
+		one->held = is_behind(reports, one, alone);
 		*ret = one;
 		return 1;
 	}
@@ -254,7 +290,7 @@ next_outcome(struct reports *reports, struct given **ret)
 		(*ret)->source = line.source;
 		line.source->in_use++;
 		ids = again_find(&reports->again, (*ret)->hash);
-		(*ret)->held = ids != NULL && ids->lines > 0;
+		(*ret)->held = ids != NULL && (ids->lines > 0 || ids->alone > 0);
 		return 1;
 	}
 	if (result == 0)
@@ -265,20 +301,20 @@ next_outcome(struct reports *reports, struct given **ret)
 
 /* 1, 0 or -1 with errno. */
 static int
-next_given(struct reports *reports, struct given **ret)
+next_given(struct reports *reports, bool alone, struct given **ret)
 {
-	int result = next_again(reports, ret);
+	int result = next_again(reports, alone, ret);
 
-	return result != 0 ? result : next_outcome(reports, ret);
+	return result != 0 || alone ? result : next_outcome(reports, ret);
 }
 
-int
-reports_next(struct reports *reports, struct report *ret, struct err *err)
+static int
+next(struct reports *reports, bool alone, struct report *ret, struct err *err)
 {
 	struct given *one;
 	int result;
 
-	while ((result = next_given(reports, &one)) > 0) {
+	while ((result = next_given(reports, alone, &one)) > 0) {
 		if (!one->held) {
 			*ret = (struct report){ .text = one->text,
 				.len = one->len,
@@ -301,4 +337,16 @@ reports_next(struct reports *reports, struct report *ret, struct err *err)
 	if (reports->held > 0 && reports->held == reports->count)
 		return reports_settle(reports, NULL, 0, 0, err);
 	return 0;
+}
+
+int
+reports_next(struct reports *reports, struct report *ret, struct err *err)
+{
+	return next(reports, false, ret, err);
+}
+
+int
+reports_next_alone(struct reports *reports, struct report *ret, struct err *err)
+{
+	return next(reports, true, ret, err);
 }

@@ -10,6 +10,8 @@
  *	while (reports_next(reports, &report, &err) > 0 && ++n < batch_size)
  *		...
  *	reports_settle(reports, rejected, count, max_attempts, &err)	or reports_back(reports)
+ *	while (reports_next_alone(reports, &report, &err) > 0)
+ *		reports_settle(...)	or reports_leave(reports)
  *	reports_close(&reports)
  *
  * Told are, oldest first and in order for each message: sent, failed, deferred, uncertain, corrupt, bounced,
@@ -68,6 +70,25 @@ int reports_settle(struct reports *reports, const char *const *rejected, size_t 
 /* None of them was. */
 void reports_back(struct reports *reports);
 
+/*
+ * What the application fails with, whatever it is told with, is kept alone: for the next who opens, who is given it by
+ * reports_next_alone(), one by one, when reports_next() has no more.  Later reports of the same message wait
+ * behind it.  It stays alone when it is rejected.
+ */
+struct reports_kept {
+	const char *const *rejected; /* ids, as for reports_settle() */
+	size_t rejected_count;
+	const char *const *alone; /* ids: kept alone from now on; that is no attempt */
+	size_t alone_count;
+	unsigned int max_attempts;
+};
+/* As reports_settle(). */
+int reports_keep(struct reports *reports, const struct reports_kept *kept, struct err *err);
+/* As reports_next(). */
+int reports_next_alone(struct reports *reports, struct report *ret, struct err *err);
+/* What reports_next_alone() gave stays as it is, for the next who opens. */
+void reports_leave(struct reports *reports);
+
 /* The dead are to be told again, with all their attempts: how many; -1 with err. */
 int64_t reports_resend(struct spool *spool, struct err *err);
 /* Without an application: forgets what ended before this instant.  The dead are kept.  -1 with err. */
@@ -89,6 +110,8 @@ struct reports_state {
 	int64_t idle_until;    /* no empty one before this instant, as the application asked */
 	int64_t told;	       /* when one went well last; 0: never */
 	char reason[200];      /* why the last one failed; "" where it did not */
+	/* Where a call that fails is told in parts (see cmd/exchange_halves.c); 0, 0, 0: none is. */
+	unsigned int suspects, skipped, room;
 };
 /* A file that is missing or damaged is all zeros. */
 void reports_state_read(const struct spool *spool, struct reports_state *ret);

@@ -5,6 +5,11 @@
  * order of the files, by more attempts, then by age, keeps each message's lines in theirs: a later line is told only
  * with or after the earlier ones, and is rejected whenever it was told with one that is; so it never has more
  * attempts than they, and if as many, it was written with or after them.
+ *
+ * What the application fails with stands in files of its own, and each of their lines is told alone, when all others
+ * have been.  It gets there with all lines of its message that were given with it, and leaves it only when it is heard
+ * or dead; later lines of its message are held back until then.  So in this kind of file a message's lines come before
+ * those in others, and in the same order.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -85,7 +90,7 @@ open_segment(const struct again *again, const struct segment *segment)
 {
 	char name[REPORTS_NAME_SIZE];
 
-	report_name_format(segment->token, segment->attempts, name);
+	segment_name_format(segment->token, segment->attempts, segment->alone, name);
 	return openat(again->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 }
 
@@ -105,15 +110,15 @@ add_segment(const char *name, unsigned char type, void *arg)
 	/* What fs_replace_file() left: who writes here has the lock, and that is us. */
 	if (name[0] == '.' && type == DT_REG)
 		unlinkat(collecting->dir, name, 0);
-	if ((type != DT_REG && type != DT_UNKNOWN) || report_name_parse(name, &parsed) < 0 ||
-	    parsed.number > UINT32_MAX)
+	if ((type != DT_REG && type != DT_UNKNOWN) || segment_name_parse(name, &parsed) < 0)
 		return 0;
 	if (again->count == collecting->room) {
 		collecting->room = collecting->room > 0 ? 2 * collecting->room : 16;
 		again->segments =
 		    xreallocarray(again->segments, collecting->room, sizeof *again->segments);
 	}
-	again->segments[again->count] = (struct segment){ .attempts = (unsigned int)parsed.number };
+	again->segments[again->count] =
+	    (struct segment){ .attempts = (unsigned int)parsed.number, .alone = parsed.alone };
 	memcpy(again->segments[again->count++].token, parsed.token, sizeof parsed.token);
 	return 0;
 }
@@ -123,30 +128,42 @@ compare_segments(const void *a, const void *b)
 {
 	const struct segment *x = a, *y = b;
 
+	if (x->alone != y->alone)
+		return x->alone ? 1 : -1;
 	if (x->attempts != y->attempts)
 		return x->attempts > y->attempts ? -1 : 1;
 	return strcmp(x->token, y->token);
 }
 
+struct counting {
+	struct again *again;
+	bool alone;
+};
+
 static int
 count_line(const char *line, size_t len, void *arg)
 {
-	struct again *again = arg;
+	const struct counting *counting = arg;
+	struct again *again = counting->again;
 	AUTO_JSON struct json *value = json_parse(line, len, 1, NULL);
 	const char *id = json_string(json_get(value, "id"));
 
-	if (id != NULL)
+	if (id != NULL && counting->alone)
+		again_count(again, again_hash(id))->alone++;
+	else if (id != NULL)
 		again_count(again, again_hash(id))->lines++;
 	/* Past that, order is kept by telling nothing else. */
 	return ++again->lines > AGAIN_LINES_MAX;
 }
 
+/* Those that are told alone first: nothing of their messages is to pass them, also where there is too much. */
 static int
 count_lines(struct again *again)
 {
-	for (size_t i = 0; i < again->count; i++) {
+	for (size_t i = again->count; i-- > 0;) {
+		struct counting counting = { again, again->segments[i].alone };
 		AUTO_FD int fd = open_segment(again, &again->segments[i]);
-		int result = fd < 0 ? -1 : reports_each_line(fd, 0, count_line, again);
+		int result = fd < 0 ? -1 : reports_each_line(fd, 0, count_line, &counting);
 
 		if (result > 0)
 			return 0;
@@ -195,9 +212,11 @@ again_release(struct again *again)
 }
 
 int
-again_next(struct again *again, const char **ret_line, size_t *ret_len, size_t *ret_segment)
+again_next(struct again *again, bool alone, const char **ret_line, size_t *ret_len,
+    size_t *ret_segment)
 {
-	for (; again->next < again->count; again->next++) {
+	for (; again->next < again->count && again->segments[again->next].alone == alone;
+	     again->next++) {
 		struct segment *segment = &again->segments[again->next];
 		int64_t offset;
 		int result;
@@ -232,4 +251,10 @@ again_rewind(struct again *again, size_t segment)
 {
 	close_segment(again);
 	again->next = segment;
+}
+
+void
+again_leave(struct again *again, size_t segment)
+{
+	again->segments[segment].start = again->at;
 }

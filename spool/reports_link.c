@@ -148,7 +148,8 @@ count_file(const char *name, unsigned char type, void *arg)
 	AUTO_FD int fd = -1;
 	struct stat st;
 
-	if ((type != DT_REG && type != DT_UNKNOWN) || report_name_parse(name, &parsed) < 0)
+	if ((type != DT_REG && type != DT_UNKNOWN) ||
+	    (counting->journals ? report_name_parse : segment_name_parse)(name, &parsed) < 0)
 		return 0;
 	fd = openat(counting->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	/* Told meanwhile; and what cannot be read holds up no other. */
@@ -297,7 +298,7 @@ tidy_file(const char *name, unsigned char type, void *arg)
 	AUTO_FD int fd = -1;
 	struct stat st;
 
-	if ((type != DT_REG && type != DT_UNKNOWN) || report_name_parse(name, &parsed) < 0 ||
+	if ((type != DT_REG && type != DT_UNKNOWN) || segment_name_parse(name, &parsed) < 0 ||
 	    parsed.begin >= tidying->before)
 		return 0;
 	fd = openat(tidying->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -347,9 +348,9 @@ resend_file(const char *name, unsigned char type, void *arg)
 	char to[REPORTS_NAME_SIZE];
 	struct report_name parsed;
 
-	if ((type != DT_REG && type != DT_UNKNOWN) || report_name_parse(name, &parsed) < 0)
+	if ((type != DT_REG && type != DT_UNKNOWN) || segment_name_parse(name, &parsed) < 0)
 		return 0;
-	report_name_format(parsed.token, 0, to);
+	segment_name_format(parsed.token, 0, parsed.alone, to);
 	count_file(name, type, &resending->counting);
 	return renameat(resending->dead, name, resending->again, to);
 }

@@ -12,7 +12,8 @@
 #define REPORTS_STATE "state"
 #define REPORTS_FETCH "fetch"
 #define REPORTS_REFUSED "refused"
-#define REPORTS_NAME_SIZE (TOKEN_SIZE + 24)
+#define REPORTS_ALONE ",alone"
+#define REPORTS_NAME_SIZE (TOKEN_SIZE + 32)
 
 /* Which lines are reports. */
 #define REPORTS_EVENTS                                                                             \
@@ -20,14 +21,20 @@
 	    UINT64_C(1) << EVENT_UNCERTAIN | UINT64_C(1) << EVENT_CORRUPT |                        \
 	    UINT64_C(1) << EVENT_BOUNCED | UINT64_C(1) << EVENT_REFUSED)
 
-/* reports/TOKEN,OFFSET and reports/again/TOKEN,ATTEMPTS. */
+/* reports/TOKEN,OFFSET, and in again/ and dead/ TOKEN,ATTEMPTS or TOKEN,ATTEMPTS,alone. */
 struct report_name {
 	char token[TOKEN_SIZE];
 	int64_t begin;
 	int64_t number;
+	bool alone;
 };
+/* Of a journal; -1 for any other name. */
 int report_name_parse(const char *text, struct report_name *ret);
+/* Of a file in again/ or dead/. */
+int segment_name_parse(const char *text, struct report_name *ret);
 void report_name_format(const char *token, int64_t number, char ret[REPORTS_NAME_SIZE]);
+void
+segment_name_format(const char *token, int64_t attempts, bool alone, char ret[REPORTS_NAME_SIZE]);
 
 /* Opens reports/, made where it is not there and the spool may be written; or one of the directories in it
  * (dir is reports/).  -1 with errno. */
@@ -45,6 +52,7 @@ int reports_each_line(int fd, int64_t offset, int (*each)(const char *line, size
 struct segment {
 	char token[TOKEN_SIZE];
 	unsigned int attempts;
+	bool alone;    /* each of its lines is told by itself, after all others */
 	int64_t start; /* before this byte, all was looked at in an earlier batch, and stays */
 };
 
@@ -52,6 +60,8 @@ struct segment {
 struct id_count {
 	uint64_t hash; /* 0: free */
 	uint32_t lines;
+	uint32_t
+	    alone; /* the same of lines that are told alone: those come before all others of the id */
 	bool rejected; /* one of them since the reports were opened */
 };
 
@@ -72,8 +82,12 @@ struct again {
 
 int again_open(struct again *again, int reports, struct err *err);
 void again_release(struct again *again);
-/* 1 and the next line of the segments, with the place of its segment; 0: no more; -1 with errno. */
-int again_next(struct again *again, const char **ret_line, size_t *ret_len, size_t *ret_segment);
+/* 1 and the next line of the segments, with the place of its segment; 0: no more; -1 with errno.  Those that
+ * are told alone come last, and only when asked for. */
+int again_next(struct again *again, bool alone, const char **ret_line, size_t *ret_len,
+    size_t *ret_segment);
+/* The line that was given stays where it is, until somebody opens again. */
+void again_leave(struct again *again, size_t segment);
 /* The one that again_next() gives next stands in this segment, at its start. */
 void again_rewind(struct again *again, size_t segment);
 
@@ -95,7 +109,7 @@ struct given {
 	bool held;
 	struct merge_source *source; /* a journal; or NULL, and */
 	size_t segment;
-	bool rejected, dead; /* when it is settled */
+	bool rejected, dead, alone; /* when it is settled */
 };
 
 struct reports {

@@ -26,6 +26,39 @@ reports_drop_batch(struct reports *reports)
 	reports->count = reports->held = 0;
 }
 
+static bool
+is_from_alone(const struct reports *reports, const struct given *one)
+{
+	return one->source == NULL && reports->again.segments[one->segment].alone;
+}
+
+/* A line of again/ that was given and is to be given once more. */
+static void
+count_back(struct reports *reports, const struct given *one)
+{
+	struct id_count *ids = again_count(&reports->again, one->hash);
+
+	if (is_from_alone(reports, one))
+		ids->alone++;
+	else
+		ids->lines++;
+}
+
+void
+reports_leave(struct reports *reports)
+{
+	for (size_t i = 0; i < reports->count; i++) {
+		const struct given *one = &reports->batch[i];
+
+		if (!one->held)
+			count_back(reports, one);
+		again_count(&reports->again, one->hash)->rejected = true;
+		if (one->segment == reports->again.next)
+			again_leave(&reports->again, one->segment);
+	}
+	reports_drop_batch(reports);
+}
+
 void
 reports_back(struct reports *reports)
 {
@@ -39,7 +72,7 @@ reports_back(struct reports *reports)
 			continue;
 		}
 		if (!one->held)
-			again_count(&reports->again, one->hash)->lines++;
+			count_back(reports, one);
 		if (one->segment < segment)
 			segment = one->segment;
 	}
@@ -58,23 +91,37 @@ compare_ids(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static void
-mark_rejected(struct reports *reports, const char *const *rejected, size_t count,
-    unsigned int max_attempts)
+/* A sorted copy, to be freed. */
+static const char **
+sorted(const char *const *ids, size_t count)
 {
-	AUTO_FREE const char **ids = xcalloc(count + 1, sizeof *ids);
+	const char **copy = xcalloc(count + 1, sizeof *copy);
 
 	for (size_t i = 0; i < count; i++)
-		ids[i] = rejected[i];
-	qsort(ids, count, sizeof *ids, compare_ids);
+		copy[i] = ids[i];
+	qsort(copy, count, sizeof *copy, compare_ids);
+	return copy;
+}
+
+static void
+mark_kept(struct reports *reports, const struct reports_kept *kept)
+{
+	AUTO_FREE const char **rejected = sorted(kept->rejected, kept->rejected_count);
+	AUTO_FREE const char **alone = sorted(kept->alone, kept->alone_count);
+
 	for (size_t i = 0; i < reports->count; i++) {
 		struct given *one = &reports->batch[i];
 
-		one->rejected = one->dead = false;
-		if (one->held || bsearch(&one->id, ids, count, sizeof *ids, compare_ids) == NULL)
+		one->rejected = one->dead = one->alone = false;
+		if (one->held)
 			continue;
-		one->rejected = true;
-		one->dead = one->attempts + 1 >= max_attempts;
+		one->alone = kept->alone_count > 0 &&
+		    bsearch(&one->id, alone, kept->alone_count, sizeof *alone, compare_ids) != NULL;
+		one->rejected = !one->alone && kept->rejected_count > 0 &&
+		    bsearch(&one->id, rejected, kept->rejected_count, sizeof *rejected,
+			compare_ids) != NULL;
+		one->dead = one->rejected && one->attempts + 1 >= kept->max_attempts;
+		one->alone |= one->rejected && is_from_alone(reports, one);
 	}
 }
 
@@ -84,12 +131,27 @@ attempts_of(const struct given *one)
 {
 	if (one->rejected)
 		return (int64_t)one->attempts + 1;
+	if (one->alone)
+		return one->attempts;
 	return one->held && one->source != NULL ? 0 : -1;
 }
 
-/* The lines of the batch with so many attempts, as a file. */
+/* A kind of file: where it stands, and what its name says. */
+struct kind {
+	bool dead, alone;
+	int64_t attempts;
+};
+
+static bool
+is_of_kind(const struct given *one, const struct kind *kind)
+{
+	return one->dead == kind->dead && one->alone == kind->alone &&
+	    attempts_of(one) == kind->attempts;
+}
+
+/* The lines of the batch that are of a kind, as a file. */
 static int
-write_segment(const struct reports *reports, int dir, bool dead, int64_t attempts)
+write_segment(const struct reports *reports, int dir, const struct kind *kind)
 {
 	AUTO_BUF struct buf text = BUF_INIT(SEGMENT_MAX);
 	char token[TOKEN_SIZE], name[REPORTS_NAME_SIZE];
@@ -97,46 +159,45 @@ write_segment(const struct reports *reports, int dir, bool dead, int64_t attempt
 	for (size_t i = 0; i < reports->count; i++) {
 		const struct given *one = &reports->batch[i];
 
-		if (attempts_of(one) != attempts || one->dead != dead)
-			continue;
-		if (buf_add(&text, one->text, one->len) < 0 || buf_addc(&text, '\n') < 0)
+		if (is_of_kind(one, kind) &&
+		    (buf_add(&text, one->text, one->len) < 0 || buf_addc(&text, '\n') < 0))
 			return -1;
 	}
 	token_make(token);
-	report_name_format(token, attempts, name);
+	segment_name_format(token, kind->attempts, kind->alone, name);
 	return fs_replace_file(dir, name, text.s, text.len, 0660);
 }
 
 /* A file for each number of attempts, the highest first, so that they are in their order. */
 static int
-write_segments(struct reports *reports, const char *part, bool dead)
+write_segments(struct reports *reports, const char *part, bool dead, bool alone)
 {
 	AUTO_FD int dir = -1;
 	int64_t below = INT64_MAX;
 
 	for (;;) {
-		int64_t attempts = -1;
+		struct kind kind = { dead, alone, -1 };
 
 		for (size_t i = 0; i < reports->count; i++) {
 			const struct given *one = &reports->batch[i];
 
-			if (one->dead == dead && attempts_of(one) < below &&
-			    attempts_of(one) > attempts)
-				attempts = attempts_of(one);
+			if (one->dead == dead && one->alone == alone && attempts_of(one) < below &&
+			    attempts_of(one) > kind.attempts)
+				kind.attempts = attempts_of(one);
 		}
-		if (attempts < 0)
+		if (kind.attempts < 0)
 			return 0;
 		if (dir < 0 && (dir = reports_open_part(reports->dir, part, true)) < 0)
 			return -1;
-		if (write_segment(reports, dir, dead, attempts) < 0)
+		if (write_segment(reports, dir, &kind) < 0)
 			return -1;
-		below = attempts;
+		below = kind.attempts;
 	}
 }
 
 /* From here on, what follows for these messages waits behind them. */
 static void
-count_rejected(struct reports *reports)
+count_kept(struct reports *reports)
 {
 	for (size_t i = 0; i < reports->count; i++) {
 		const struct given *one = &reports->batch[i];
@@ -145,8 +206,11 @@ count_rejected(struct reports *reports)
 		if (one->dead || attempts_of(one) < 0)
 			continue;
 		ids = again_count(&reports->again, one->hash);
-		ids->lines++;
-		ids->rejected |= one->rejected;
+		if (one->alone)
+			ids->alone++;
+		else
+			ids->lines++;
+		ids->rejected |= one->rejected || one->alone;
 		reports->again.lines++;
 	}
 }
@@ -199,7 +263,7 @@ settle_segment(struct reports *reports, size_t index)
 			return -1;
 	}
 	held = segment->start + (int64_t)text.len;
-	report_name_format(segment->token, segment->attempts, name);
+	segment_name_format(segment->token, segment->attempts, segment->alone, name);
 	if (!partly && held == 0)
 		return unlinkat(again->dir, name, 0) < 0 && errno != ENOENT ? -1 : 0;
 	fd = openat(again->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -287,20 +351,21 @@ settle_journals(struct reports *reports)
 }
 
 int
-reports_settle(struct reports *reports, const char *const *rejected, size_t rejected_count,
-    unsigned int max_attempts, struct err *err)
+reports_keep(struct reports *reports, const struct reports_kept *kept, struct err *err)
 {
 	struct spool *spool = reports->spool;
 
-	mark_rejected(reports, rejected, rejected_count, max_attempts);
+	mark_kept(reports, kept);
 	/* What stays is on disk before what it was read from goes: a crash in between repeats it. */
-	if (write_segments(reports, REPORTS_DEAD, true) < 0 ||
-	    write_segments(reports, REPORTS_AGAIN, false) < 0) {
+	if (write_segments(reports, REPORTS_DEAD, true, false) < 0 ||
+	    write_segments(reports, REPORTS_DEAD, true, true) < 0 ||
+	    write_segments(reports, REPORTS_AGAIN, false, false) < 0 ||
+	    write_segments(reports, REPORTS_AGAIN, false, true) < 0) {
 		err_io(err, "spool %s: cannot write to %s", spool->path, REPORTS_DIRECTORY);
 		reports_back(reports);
 		return -1;
 	}
-	count_rejected(reports);
+	count_kept(reports);
 	if (settle_segments(reports) < 0 || settle_journals(reports) < 0) {
 		err_io(err, "spool %s: cannot settle reports in %s", spool->path,
 		    REPORTS_DIRECTORY);
@@ -309,4 +374,15 @@ reports_settle(struct reports *reports, const char *const *rejected, size_t reje
 	}
 	reports_drop_batch(reports);
 	return 0;
+}
+
+int
+reports_settle(struct reports *reports, const char *const *rejected, size_t rejected_count,
+    unsigned int max_attempts, struct err *err)
+{
+	const struct reports_kept kept = { .rejected = rejected,
+		.rejected_count = rejected_count,
+		.max_attempts = max_attempts };
+
+	return reports_keep(reports, &kept, err);
 }

@@ -18,13 +18,22 @@ static int
 take(const char *key, const char *value, void *arg)
 {
 	struct reports_state *state = arg;
-	uint64_t failures;
+	const struct {
+		const char *key;
+		unsigned int *number;
+	} numbers[] = { { "failures", &state->failures }, { "suspects", &state->suspects },
+		{ "skipped", &state->skipped }, { "room", &state->room } };
+	uint64_t number;
 
-	if (strcmp(key, "failures") == 0) {
-		if (num_u64(value, 0, UINT32_MAX, &failures) < 0)
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+		if (strcmp(key, numbers[i].key) != 0)
+			continue;
+		if (num_u64(value, 0, UINT32_MAX, &number) < 0)
 			return -1;
-		state->failures = (unsigned int)failures;
-	} else if (strcmp(key, "until") == 0) {
+		*numbers[i].number = (unsigned int)number;
+		return 0;
+	}
+	if (strcmp(key, "until") == 0) {
 		return instant_parse(value, &state->until);
 	} else if (strcmp(key, "idle-until") == 0) {
 		return instant_parse(value, &state->idle_until);
@@ -74,6 +83,12 @@ write_state(const struct spool *spool, const char *name, const char *temporary,
 		lines_add_instant(&text, "idle-until", state->idle_until);
 	if (state->told > 0)
 		lines_add_instant(&text, "told", state->told);
+	if (state->suspects > 0)
+		buf_addf(&text, "suspects: %u\n", state->suspects);
+	if (state->skipped > 0)
+		buf_addf(&text, "skipped: %u\n", state->skipped);
+	if (state->room > 0)
+		buf_addf(&text, "room: %u\n", state->room);
 	if (state->reason[0] != '\0')
 		lines_add_words(&text, "reason", state->reason);
 	return replace(spool, name, temporary, &text);

@@ -70,3 +70,35 @@ exchange() {
 forget_failures() {
 	rm -f "$MAILQ_SPOOL/reports/state" "$MAILQ_SPOOL/reports/fetch"
 }
+
+# sync_to PORT [SETTINGS [ACCOUNT...]]: reports go there
+sync_to() {
+	local port=$1 more=${2:-}
+
+	shift
+	[ $# -eq 0 ] || shift
+	exchange "sync: { url = \"http://127.0.0.1:$port/sync\"; ${SYNC:-} $more };" "$@"
+}
+
+# fetch_from PORT [SETTINGS]: so do messages, from there
+fetch_from() {
+	exchange "sync: { url = \"http://127.0.0.1:$1/sync\"; ${SYNC:-} };
+		fetch: { url = \"http://127.0.0.1:$1/mail/\"; timeout = \"2s\"; ${2:-} };"
+}
+
+# message ID [MEMBER...]: as the application hands it out
+message() {
+	local more
+
+	printf '{"id":"%s","to":"to@example.org","subject":"%s","body":"B"' "$1" "$1"
+	shift
+	for more in "$@"; do
+		printf ',%s' "$more"
+	done
+	printf '}'
+}
+
+# the_state FILE KEY: what reports/FILE says
+the_state() {
+	sed -n "s/^$2: //p" "$MAILQ_SPOOL/reports/$1" 2>/dev/null || :
+}

@@ -11,6 +11,9 @@ goes on for ever:
 	answer STATUS TEXT	this status, TEXT as the body
 	deny STATUS TEXT	the same, but it has not taken what it was told
 	reject KEY ID...	200, these ids in a list called KEY (of those that were posted, and others)
+	choke WORD ID...	any other of these words (deny:500, close, deny:200:{"ok":false}), where one of
+				these ids was posted; else ok
+	answer-later STATUS S	this status, and Retry-After: S
 	redirect STATUS URL	to elsewhere
 	follow STATUS URL	the same for /sync; for any other path, ok
 	reject-truncated ID...	200, a list of these ids that breaks off
@@ -90,6 +93,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def obey(self, word, reports):
         verb, _, rest = word.partition(" ")
+        if verb == "choke":
+            inner, *ids = rest.split()
+            word = inner.replace(":", " ", 2) if any(r["id"] in ids for r in reports) else "ok"
+            verb, _, rest = word.partition(" ")
         if verb == "random":
             some = [r["id"] for r in reports if random.random() < 0.2]
             word = random.choice(
@@ -114,6 +121,9 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(int(status), text)
         elif verb == "reject":
             self.answer(200, json.dumps({"ok": True, rest.split()[0]: rejected}))
+        elif verb == "answer-later":
+            status, _, seconds = rest.partition(" ")
+            self.answer(int(status), "{}", headers=[("Retry-After", seconds)])
         elif verb == "reject-truncated":
             self.answer(200, json.dumps({"ok": True, "rejected": rejected})[:-2] + ', "', length=1000)
             self.close_connection = True

@@ -341,6 +341,105 @@ TEST(reports_as_the_application_reads_them)
 	}
 }
 
+/* ---- halves --------------------------------------------------------------------------------------- */
+
+#define MANY 1000
+
+/* An application that fails with every request that has one of these reports; the reports stand in a row. */
+struct choosy {
+	char row[MANY]; /* a letter each: "g" good, "b" bad; what was heard or kept alone is gone */
+	size_t n, max;
+	bool down; /* fails with all */
+	size_t heard, alone, good_alone, calls, failures;
+	struct reports_state state;
+};
+
+static void
+call(struct choosy *c)
+{
+	size_t skipped = c->state.skipped < c->n ? c->state.skipped : c->n;
+	size_t n = exchange_halves_size(&c->state, c->max);
+	bool bad;
+
+	if (n > c->n - skipped)
+		n = c->n - skipped;
+	if (n == 0) {
+		exchange_halves_again(&c->state);
+		return;
+	}
+	c->calls++;
+	bad = c->down || memchr(c->row + skipped, 'b', n) != NULL;
+	if (bad) {
+		c->failures++;
+		c->state.failures++;
+		exchange_halves_failed(&c->state, n);
+		return;
+	}
+	c->state.failures = 0;
+	exchange_halves_heard(&c->state, n, c->max);
+	for (size_t i = 0; i < skipped; i++)
+		c->good_alone += c->row[i] == 'g';
+	c->heard += n;
+	c->alone += skipped;
+	c->n -= skipped + n;
+	memmove(c->row, c->row + skipped + n, c->n);
+}
+
+TEST(what_fails_is_found_by_halves)
+{
+	static const struct {
+		const char *bad; /* where they stand */
+		size_t n, max, failures;
+	} rows[] = {
+		{ "", 1000, 100, 0 },
+		{ "57", 1000, 100, 6 },
+		{ "0", 1000, 100, 8 },
+		{ "99", 100, 100, 100 }, /* with nothing behind it, it is never kept alone */
+		{ "5", 7, 100, 3 },
+		{ "1", 3, 1, 2 },
+		{ "10 500 900", 1000, 100, 17 },
+		{ "10 11 12 13 14 15 16 17 18 19", 1000, 100, 15 },
+		{ "10 12 14 16 18 20 22 24 26 28", 1000, 100, 24 },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct choosy c = { .n = rows[i].n, .max = rows[i].max };
+		const char *at = rows[i].bad;
+		size_t bad = 0;
+		char *end;
+
+		memset(c.row, 'g', sizeof c.row);
+		for (; *at != '\0'; at = end, bad++)
+			c.row[strtoul(at, &end, 10)] = 'b';
+		while (c.n > 0 && c.calls < 1000 && c.failures <= rows[i].failures)
+			call(&c);
+		CHECK_ROW(rows[i].bad, c.heard == rows[i].n - bad);
+		CHECK_INT(c.good_alone, 0);
+		CHECK_ROW(rows[i].bad, c.n > 0 || c.alone == bad);
+		CHECK_ROW(rows[i].bad, c.n == 0 || c.failures > rows[i].failures);
+	}
+}
+
+TEST(an_outage_moves_nothing)
+{
+	struct choosy c = { .n = 300, .max = 100, .down = true };
+
+	memset(c.row, 'g', sizeof c.row);
+	for (int i = 0; i < 1000; i++)
+		call(&c);
+	CHECK_INT(c.n, 300);
+	CHECK_INT(c.alone, 0);
+	c.down = false;
+	c.calls = 0;
+	while (c.n > 0 && c.calls < 1000)
+		call(&c);
+	CHECK_INT(c.heard + c.alone, 300);
+	CHECK(c.calls < 20);
+	/* Some are told alone for it, which is no attempt. */
+	CHECK(c.alone <= 100);
+	CHECK_INT(c.state.suspects + c.state.skipped, 0);
+}
+
 /* ---- pauses --------------------------------------------------------------------------------------- */
 
 TEST(pauses)

@@ -602,6 +602,116 @@ TEST(what_follows_is_put_away)
 }
 
 /* At random: each report is told at least once, each message's in order, and none that was heard again. */
+/* "id id": kept alone, of what was given. */
+static void
+keep_alone(struct reports *reports, const char *alone)
+{
+	char copy[500], *rest = copy;
+	const char *ids[10];
+	struct reports_kept kept = { .alone = ids, .max_attempts = 3 };
+	struct err err = ERR_INIT;
+
+	snprintf(copy, sizeof copy, "%s", alone);
+	for (char *id; (id = strsep(&rest, " ")) != NULL;)
+		ids[kept.alone_count++] = id;
+	CHECK_INT(reports_keep(reports, &kept, &err), 0);
+	CHECK_STR(err.msg, "");
+}
+
+/* The next that is told alone, as take(). */
+static const char *
+take_alone(struct reports *reports)
+{
+	static char text[200];
+	struct err err = ERR_INIT;
+	struct report report;
+	int result = reports_next_alone(reports, &report, &err);
+
+	CHECK_STR(err.msg, "");
+	if (result == 0)
+		return "";
+	snprintf(text, sizeof text, "%s/%u", report.id, report.attempts);
+	return text;
+}
+
+TEST(told_alone)
+{
+	struct spool spool = fresh_spool();
+	struct reports_backlog counted;
+	struct reports *reports;
+
+	for (int i = 0; i < 6; i++)
+		outcome(&spool, 1, i == 5 ? "sent" : "deferred",
+		    (const char *[]){ "a", "b", "a", "c", "d", "b" }[i], 1, i);
+	reports = opened(&spool);
+	CHECK_STR(take(reports, 4), "a b a c");
+	keep_alone(reports, "a b");
+	/* What follows for b waits behind it. */
+	CHECK_STR(take(reports, 9), "d");
+	settle(reports, "");
+	CHECK_STR(take(reports, 9), "");
+	/* Of this call they are none. */
+	CHECK_STR(take_alone(reports), "");
+	reports_close(&reports);
+	CHECK_INT(names_in(&spool, "reports/again"), 2);
+	counted = backlog(&spool);
+	CHECK_INT(counted.waiting, 4);
+	CHECK_INT(counted.rejected, 0);
+
+	reports = opened(&spool);
+	CHECK_STR(take(reports, 9), "");
+	CHECK_STR(take_alone(reports), "a/0");
+	reports_leave(reports);
+	/* The second of a stays behind the first. */
+	CHECK_STR(take_alone(reports), "b/0");
+	settle(reports, "b");
+	CHECK_STR(take_alone(reports), "");
+	CHECK_STR(take(reports, 9), "");
+	reports_close(&reports);
+
+	reports = opened(&spool);
+	outcome(&spool, 2, "sent", "a", 2, 0);
+	outcome(&spool, 2, "sent", "e", 2, 0);
+	CHECK_STR(take(reports, 9), "e");
+	settle(reports, "");
+	CHECK_STR(take_alone(reports), "b/1");
+	settle(reports, "b");
+	CHECK_STR(take_alone(reports), "a/0");
+	settle(reports, "");
+	CHECK_STR(take_alone(reports), "a/0");
+	reports_back(reports);
+	CHECK_STR(take_alone(reports), "a/0");
+	settle(reports, "");
+	CHECK_STR(take_alone(reports), "");
+	reports_close(&reports);
+
+	/* Heard, a has its next told as any; the third rejection of b is the last. */
+	reports = opened(&spool);
+	CHECK_STR(take(reports, 9), "a");
+	settle(reports, "");
+	CHECK_STR(take_alone(reports), "b/2");
+	settle(reports, "b");
+	reports_close(&reports);
+	CHECK_INT(backlog(&spool).dead, 1);
+	reports = opened(&spool);
+	CHECK_STR(take(reports, 9), "b");
+	settle(reports, "");
+	reports_close(&reports);
+	/* On demand it is told once more, alone. */
+	{
+		struct err err = ERR_INIT;
+
+		CHECK_INT(reports_resend(&spool, &err), 1);
+	}
+	reports = opened(&spool);
+	CHECK_STR(take(reports, 9), "");
+	CHECK_STR(take_alone(reports), "b/0");
+	settle(reports, "");
+	reports_close(&reports);
+	CHECK_INT(names_in(&spool, "reports/again") + names_in(&spool, "reports"), 0);
+	spool_close(&spool);
+}
+
 TEST(at_random)
 {
 	for (unsigned int seed = 1; seed <= 30; seed++) {
@@ -658,6 +768,88 @@ TEST(at_random)
 				CHECK_INT(reports_settle(reports, ids, count, 1000, &err), 0);
 			}
 			if (random() % 3 == 0)
+				reports_close(&reports);
+		}
+		CHECK_INT(all, MESSAGES * EACH);
+		reports_close(&reports);
+		CHECK_INT(backlog(&spool).waiting, 0);
+		CHECK_INT(names_in(&spool, "reports") + names_in(&spool, "reports/again"), 0);
+		spool_close(&spool);
+	}
+}
+
+/* The same, where some are kept alone, and fail, or are left, or are heard. */
+TEST(alone_at_random)
+{
+	enum { MESSAGES = 8, EACH = 6 };
+
+	for (unsigned int seed = 1; seed <= 60; seed++) {
+		struct spool spool = fresh_spool();
+		AUTO(reports_close) struct reports *reports = NULL;
+		int heard[MESSAGES] = { 0 }, all = 0;
+
+		srandom(seed);
+		for (int i = 0; i < MESSAGES * EACH; i++) {
+			char id[8];
+
+			snprintf(id, sizeof id, "m%d", i % MESSAGES);
+			outcome(&spool, (int)(random() % 5), "deferred", id, 100 + i, 0);
+		}
+		for (int turn = 0; turn < 5000 && all < MESSAGES * EACH; turn++) {
+			int given[MESSAGES] = { 0 }, n = 1 + (int)(random() % 5), got = 0;
+			const char *rejected[MESSAGES], *alone[MESSAGES];
+			struct reports_kept kept = { .rejected = rejected,
+				.alone = alone,
+				.max_attempts = 1000 };
+			char names[MESSAGES][8];
+			struct err err = ERR_INIT;
+			struct report report;
+			bool by_itself = false;
+			long what = random() % 6;
+
+			if (reports == NULL)
+				reports = opened(&spool);
+			while (n > 0) {
+				int result = by_itself ?
+				    reports_next_alone(reports, &report, &err) :
+				    reports_next(reports, &report, &err);
+				int id;
+
+				if (result == 0 && !by_itself && got == 0) {
+					by_itself = true;
+					n = 1;
+					continue;
+				}
+				if (result <= 0)
+					break;
+				id = atoi(report.id + 1);
+				CHECK_STR(json_string(json_get(report.value, "t")),
+				    at(100 + (heard[id] + given[id]) * MESSAGES + id, 0));
+				given[id]++;
+				got++;
+				n--;
+			}
+			CHECK_STR(err.msg, "");
+			for (int i = 0; i < MESSAGES; i++) {
+				long fate = random() % 6;
+
+				snprintf(names[i], sizeof names[i], "m%d", i);
+				if (fate == 0)
+					rejected[kept.rejected_count++] = names[i];
+				else if (fate == 1 && !by_itself)
+					alone[kept.alone_count++] = names[i];
+				else if (what > 1)
+					heard[i] += given[i], all += given[i];
+			}
+			if (what == 0)
+				reports_back(reports);
+			else if (what == 1 && by_itself)
+				reports_leave(reports);
+			else if (what == 1)
+				reports_back(reports);
+			else
+				CHECK_INT(reports_keep(reports, &kept, &err), 0);
+			if (got == 0 || random() % 3 == 0)
 				reports_close(&reports);
 		}
 		CHECK_INT(all, MESSAGES * EACH);
