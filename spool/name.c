@@ -137,13 +137,14 @@ message_name_format(const struct message_name *name, char ret[NAME_SIZE])
 	    (unsigned long long)name->offset, name->id);
 }
 
-/* Reads decimal digits up to a dot (or the end where end is allowed) and moves *p behind it. */
+/* Reads a decimal number up to a dot (or the end where end is allowed) and moves *p behind it.  Without leading
+ * zeros: a message whose name is not as it would be written would never be found again under that. */
 static int
 take_number(const char **p, uint64_t max, bool at_end, uint64_t *ret)
 {
 	size_t n = strcspn(*p, ".");
 
-	if (n == 0 || num_u64_view(*p, n, max, ret) < 0)
+	if (n == 0 || (n > 1 && **p == '0') || num_u64_view(*p, n, max, ret) < 0)
 		return -1;
 	if ((*p)[n] == '\0') {
 		if (!at_end)
@@ -161,8 +162,9 @@ take_instant(const char **p, int64_t *ret)
 	uint64_t seconds, micros;
 
 	if (take_number(p, INT64_MAX / USEC - 1, false, &seconds) < 0 || strcspn(*p, ".") != 6 ||
-	    take_number(p, USEC - 1, false, &micros) < 0)
+	    (*p)[6] != '.' || num_u64_view(*p, 6, USEC - 1, &micros) < 0)
 		return -1;
+	*p += 7;
 	*ret = (int64_t)seconds * USEC + (int64_t)micros;
 	return 0;
 }

@@ -130,13 +130,16 @@ mail_addresses_add_new(struct mail_addresses *list, const struct mail_addresses 
 int
 mail_address_text(struct buf *out, const struct mail_address *address)
 {
-	bool plain = true;
+	bool plain;
 
 	if (address->name == NULL)
 		return buf_adds(out, address->addr);
+	/* What looks like an encoded word is read as one outside of quotes; blanks in a row as one blank. */
+	plain = strstr(address->name, "=?") == NULL;
 	for (const char *p = address->name; *p != '\0'; p++)
 		plain = plain &&
-		    (mail_is_atext(*p) || (*p == ' ' && p > address->name && p[1] != '\0'));
+		    (mail_is_atext(*p) ||
+			(*p == ' ' && p > address->name && p[1] != '\0' && p[1] != ' '));
 	if (plain)
 		return buf_addf(out, "%s <%s>", address->name, address->addr);
 	if (buf_addc(out, '"') < 0)

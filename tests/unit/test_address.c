@@ -240,6 +240,8 @@ TEST(as_people_write_them)
 		{ "Muster, Max", "\"Muster, Max\" <a@b>" },
 		{ "a \"b\" \\", "\"a \\\"b\\\" \\\\\" <a@b>" },
 		{ "x ", "\"x \" <a@b>" },
+		{ "a  b", "\"a  b\" <a@b>" },
+		{ "=?UTF-8?Q?x?=", "\"=?UTF-8?Q?x?=\" <a@b>" },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -250,6 +252,8 @@ TEST(as_people_write_them)
 		CHECK_STR(text.s, rows[i].want);
 		CHECK_INT(mail_address_parse(text.s, text.len, NULL, 0, &again, NULL), 0);
 		CHECK_STR(again.addr, "a@b");
+		if (rows[i].name == NULL || rows[i].name[strlen(rows[i].name) - 1] != ' ')
+			CHECK_STR(again.name, rows[i].name);
 		mail_address_release(&again);
 		buf_release(&text);
 	}

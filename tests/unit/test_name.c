@@ -115,7 +115,10 @@ TEST(message_name_parse_refuses)
 		"2.1.000000.0.0..a", "2.1.000000.0.0.a/b", ".2.1.000000.0.0.a",
 		"2.99999999999999999999.000000.0.0.a", "2.1.000000.0.0.%2", "2..000000.0.0.a",
 		"2.1.000000..0.a", " 2.1.000000.0.0.a", "mailq-spool",
-		"2.1.000000.0.99999999999999999999.a" };
+		"2.1.000000.0.99999999999999999999.a",
+		/* Not as they would be written. */
+		"02.1.000000.0.0.a", "2.01.000000.0.0.a", "2.1.000000.00.0.a",
+		"2.1.000000.0.00.a" };
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct message_name parsed = { .priority = 77 };
@@ -192,8 +195,8 @@ TEST(bucket_names)
 TEST(bucket_name_parse_refuses)
 {
 	static const char *const rows[] = { "", ".", "2", "4.1", "2.x", "2.1.UPPER", "2.1.a/b",
-		"2.1.a b", "..2.1", "2.-1", "2.99999999999999999999", "lost+found",
-		"2.1.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
+		"2.1.a b", "..2.1", "2.-1", "02.1", "2.01", "2.00", "2.99999999999999999999",
+		"lost+found", "2.1.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct bucket_name bucket;
