@@ -1,19 +1,15 @@
-# make                 the programs, in build/bin
-# make check           everything that is tested; TESTS="tests/add.bats ..." runs a choice
-# make demo            a tour, in a spool of its own
-# make start, stop     the API and delivery in the background, on a spool in .mailq
-# make bench           the figures, side by side with others
-# make install         prefix=... DESTDIR=...
-# make deps            installs what is missing from Debian (deps-test, deps-bench likewise), and fetches
-#                      what the API's documentation pages are drawn with (deps-docs alone: only that)
-#
-# V=1 shows the commands, WERROR=1 makes warnings errors; SANITIZE=1 builds with the sanitizers in
-# a directory of its own.
+# "make help" lists what there is: it is read from the lines with two number signs.
 
 srcdir = .
 
+## V=1: shows the commands
+## WERROR=1: makes warnings errors
+## SANITIZE=1: builds in build-sanitize, with the address and undefined-behaviour sanitizers
+## CC=clang: another compiler; CFLAGS=...: other flags
+
 # These need no configuration: a fresh clone may ask for them before anything is installed.
-unconfigured = deps deps-test deps-bench deps-docs check demo start stop bench clean distclean
+unconfigured = help deps deps-test deps-bench deps-fuzz deps-docs check check-quick fuzz demo start stop bench \
+	clean distclean
 ifneq ($(filter-out $(unconfigured),$(or $(MAKECMDGOALS),all))$(wildcard config.mk),)
 include config.mk
 endif
@@ -28,7 +24,9 @@ reproducible = -ffile-prefix-map=$(CURDIR)=. $(if $(filter-out .,$(srcdir)),-ffi
 	-gno-record-gcc-switches
 optimised = $(filter -O1 -O2 -O3 -Os,$(CFLAGS))
 hardening = -fPIE -fstack-protector-strong $(if $(optimised),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
-sanitizers = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+sanitizers = -fsanitize=address,undefined$(if $(FUZZ),$(comma)fuzzer-no-link) -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+comma = ,
 paths = -DVERSION='"$(VERSION)"' -DSYSCONFDIR='"$(sysconfdir)"' -DSPOOLDIR='"$(spooldir)"' \
 	-DBINDIR='"$(bindir)"' -DDATADIR='"$(datadir)"'
 
@@ -47,14 +45,16 @@ mains := $(call find,cmd/mailq-*.c)
 library := $(call find,lib/*/*.c spool/*.c) $(filter-out $(mains),$(call find,cmd/*.c))
 units := $(call find,tests/unit/test_*.c)
 tools := $(call find,tests/tools/*.c bench/*.c)
+fuzzers := $(call find,tests/fuzz/*.c)
 preloads := $(call find,tests/preload/*.c)
 
 archive := $(out)/libmailq.a
 programs := $(mains:cmd/%.c=$(out)/bin/%)
 unit_programs := $(units:%.c=$(out)/%)
 tool_programs := $(tools:%.c=$(out)/%)
+fuzz_programs := $(fuzzers:%.c=$(out)/%)
 preload_objects := $(preloads:%.c=$(out)/%.so)
-objects := $(patsubst %.c,$(out)/%.o,$(mains) $(library) $(units) $(tools))
+objects := $(patsubst %.c,$(out)/%.o,$(mains) $(library) $(units) $(tools) $(fuzzers))
 names := $(notdir $(programs))
 completions := $(foreach n,$(names),$(out)/completions/$(n).bash $(out)/completions/_$(n) \
 	$(out)/completions/$(n).fish)
@@ -63,18 +63,28 @@ completions := $(foreach n,$(names),$(out)/completions/$(n).bash $(out)/completi
 shared := $(out)/share/mailq
 pages_of = $(wildcard $(shared)/swagger-ui/* $(shared)/redoc/*)
 
-.PHONY: all programs completions test-programs bench-programs
-.PHONY: check check-built check-layers check-headers check-format format demo start stop bench
-.PHONY: deps deps-test deps-bench deps-docs install install-programs install-man install-completions
-.PHONY: install-systemd install-share install-sendmail uninstall clean distclean FORCE
+.PHONY: help all check check-quick check-layers check-headers check-format format fuzz demo start stop bench
+.PHONY: deps deps-test deps-bench deps-fuzz deps-docs install install-sendmail uninstall clean distclean
+# For other targets and for programs:
+.PHONY: programs completions test-programs bench-programs fuzz-programs check-built
+.PHONY: install-programs install-man install-completions install-systemd install-share FORCE
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-all: programs completions $(shared)/openapi.json
+all: programs completions $(shared)/openapi.json ## the programs, in build/bin; "make" alone does the same
 programs: $(archive) $(programs)
 completions: $(completions)
-test-programs: all $(unit_programs) $(filter $(out)/tests/%,$(tool_programs)) $(preload_objects)
+test-programs: all $(unit_programs) $(filter $(out)/tests/%,$(tool_programs)) $(fuzz_programs) $(preload_objects)
 bench-programs: all $(filter $(out)/bench/%,$(tool_programs))
+fuzz-programs: $(fuzz_programs)
+
+help: ## what there is to make
+	@awk 'match($$0, /^[a-z-]+:.* ## /) { \
+			printf "  %-16s %s\n", substr($$0, 1, index($$0, ":") - 1), substr($$0, RLENGTH + 1) \
+		} \
+		/^## / { variables = variables sprintf("  %-16s %s\n", substr($$0, 4, index($$0, ": ") - 4), \
+			substr($$0, index($$0, ": ") + 2)) } \
+		END { printf "\nWith any of them:\n%s", variables }' $(srcdir)/Makefile
 
 # ---- configuring itself ------------------------------------------------------------------------
 
@@ -122,7 +132,13 @@ $(programs): $(out)/bin/%: $(out)/cmd/%.o $(archive)
 	@mkdir -p $(@D)
 	$(call say,LD)$(link) -o $@ $< $(archive) $(LIBS)
 
-$(unit_programs) $(tool_programs): $(out)/%: $(out)/%.o $(archive)
+# With libFuzzer; without it, fuzz.h brings a main() of its own.
+ifdef FUZZ
+$(fuzzers:%.c=$(out)/%.o): private compile += -DFUZZ_ENGINE
+$(fuzz_programs): private link += -fsanitize=fuzzer
+endif
+
+$(unit_programs) $(tool_programs) $(fuzz_programs): $(out)/%: $(out)/%.o $(archive)
 	$(call say,LD)$(link) -o $@ $< $(archive) $(LIBS)
 
 $(preload_objects): $(out)/%.so: $(srcdir)/%.c $(out)/flags
@@ -149,43 +165,51 @@ $(shared)/openapi.json: $(srcdir)/share/openapi.json config.mk
 
 # ---- needs -------------------------------------------------------------------------------------
 
-deps: deps-docs
+deps: deps-docs ## installs from Debian what building needs
 	@$(srcdir)/scripts/deps build
-deps-test: deps-docs
+deps-test: deps-docs ## what the tests need, too
 	@$(srcdir)/scripts/deps build test
 	@$(srcdir)/scripts/linters $(out)/linters
-deps-bench:
+deps-bench: ## what the benchmarks need
 	@$(srcdir)/scripts/deps build bench
 
-deps-docs:
+deps-fuzz: ## what fuzzing needs
+	@$(srcdir)/scripts/deps build fuzz
+deps-docs: ## fetches what /docs and /redoc are drawn with, as deps does
 	@$(srcdir)/scripts/docs $(shared)
 
 # ---- checking ----------------------------------------------------------------------------------
 
-check: deps-test
+check: deps-test ## tests everything; TESTS="tests/add.bats ..." runs a choice
 	@$(MAKE) --no-print-directory check-built
+check-quick: deps-test ## all but the tests that run long: for every change
+	@$(MAKE) --no-print-directory check-built TESTS=--quick
 check-built: test-programs
 	@MAILQ_BUILD=$(CURDIR)/$(out) CC='$(CC)' $(srcdir)/tests/run $(TESTS)
-check-layers:
+check-layers: ## who may include whom
 	@$(srcdir)/tests/checks/layers
-check-headers:
+check-headers: ## each header compiles alone
 	@$(srcdir)/tests/checks/headers
 
 sources = $(addprefix $(srcdir)/,$(call find,lib/*/*.[ch] spool/*.[ch] cmd/*.[ch] tests/*/*.[ch] bench/*.[ch]))
-check-format:
+check-format: ## the format is that of clang-format
 	@clang-format --dry-run --Werror $(sources)
-format:
+format: ## formats all sources
 	@clang-format -i $(sources)
 
-demo: deps
+fuzz: deps-fuzz ## feeds damaged input to the parsers, TIME seconds (10) each; ONLY="json zone": some of them
+	@$(MAKE) --no-print-directory SANITIZE=1 FUZZ=1 CC=clang out=build/fuzz fuzz-programs
+	@$(srcdir)/scripts/fuzz build/fuzz '$(or $(TIME),10)' $(ONLY)
+
+demo: deps ## a tour, in a spool of its own
 	@$(MAKE) --no-print-directory all
 	@PATH="$(CURDIR)/$(out)/bin:$$PATH" $(srcdir)/scripts/demo
-start: deps
+start: deps ## the API and delivery in the background, on a spool in .mailq
 	@$(MAKE) --no-print-directory all
 	@PATH="$(CURDIR)/$(out)/bin:$$PATH" $(srcdir)/scripts/service start .mailq
-stop:
+stop: ## ends what start began
 	@$(srcdir)/scripts/service stop .mailq
-bench: deps-bench
+bench: deps-bench ## the figures, side by side with others
 	@$(MAKE) --no-print-directory bench-programs
 	@MAILQ_BUILD=$(CURDIR)/$(out) $(srcdir)/bench/run
 
@@ -208,7 +232,7 @@ substitute = sed -e 's|@bindir@|$(bindir)|g' -e 's|@sysconfdir@|$(sysconfdir)|g'
 put = install -d '$(DESTDIR)$(2)' && $(substitute) $(srcdir)/$(1) >'$(DESTDIR)$(2)/$(3)' && \
 	chmod 644 '$(DESTDIR)$(2)/$(3)'
 
-install: install-programs install-man install-completions install-systemd install-share
+install: install-programs install-man install-completions install-systemd install-share ## the programs, pages, units and completions; prefix=... DESTDIR=...
 install-programs: $(archive) $(programs)
 	install -d '$(DESTDIR)$(bindir)'
 	install $(programs) '$(DESTDIR)$(bindir)'
@@ -231,12 +255,12 @@ install-systemd:
 	@$(call put,systemd/mailq.cron.in,$(docdir),mailq.cron)
 
 # Only where it is asked for: the name belongs to the machine's MTA.
-install-sendmail: install-programs
+install-sendmail: install-programs ## the name sendmail, for mailq-add
 	install -d '$(DESTDIR)$(sbindir)'
 	ln -sfr '$(DESTDIR)$(bindir)/mailq-add' '$(DESTDIR)$(sbindir)/sendmail'
 
 # Takes away what install put there, and nothing else: no configuration and no spool.
-uninstall:
+uninstall: ## takes away what install put there
 	$(foreach n,$(names),rm -f '$(DESTDIR)$(bindir)/$(n)' '$(DESTDIR)$(bashcompdir)/$(n)' \
 		'$(DESTDIR)$(zshcompdir)/_$(n)' '$(DESTDIR)$(fishcompdir)/$(n).fish' &&) :
 	$(foreach p,$(pages),rm -f '$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(p)))/$(notdir $(p))' &&) :
@@ -247,7 +271,7 @@ uninstall:
 	rm -f '$(DESTDIR)$(sysusersdir)/mailq.conf' '$(DESTDIR)$(tmpfilesdir)/mailq.conf' \
 		'$(DESTDIR)$(docdir)/mailq.cron'
 
-clean:
+clean: ## takes away what was built
 	rm -rf build build-sanitize
-distclean: clean
+distclean: clean ## and what configure made
 	rm -rf config.mk config.log config.status autom4te.cache configure

@@ -1,4 +1,6 @@
 #!/usr/bin/env bats
+# runs long: sixty tests, each of which starts dozens of programs.
+#
 # mailq-add: its three forms, what it refuses, and what it leaves in the spool.
 
 load helpers/common

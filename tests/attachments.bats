@@ -1,3 +1,5 @@
+# runs long: large files are queued and delivered.
+#
 # Attachments: where they come from, and that they arrive as they were.
 
 load helpers/common

@@ -1,3 +1,5 @@
+# runs long: each test starts a server and a cycle.
+#
 # Delivery to real servers: what arrives, byte for byte, and what follows from each answer.
 
 load helpers/common

@@ -153,3 +153,22 @@ page_commands() { # PROGRAM
 		[ -e "$MAILQ_TOP/man/$reference" ] || fail "no page $reference"
 	done
 }
+
+# Of the lines of .PHONY, those above the line that says what the others are for.
+targets_for_people() {
+	sed -n '/^# For other targets/q; s/^\.PHONY: //p' "$MAILQ_TOP/Makefile" | tr ' ' '\n' | sort
+}
+
+@test "make help names each target for people, before anything is configured, and the pages name no other" {
+	mkdir fresh
+	cp "$MAILQ_TOP/Makefile" fresh/
+	run -0 --separate-stderr make -C fresh --no-print-directory help
+	assert_equal "$stderr" ''
+	assert_equal "$(ls fresh)" Makefile
+	local helped=$(sed '/^$/q' <<<"$output" | awk '{ print $1 }')
+	assert_equal "$(sort <<<"$helped")" "$(targets_for_people)" 'targets of make help'
+	# A name, then what it does, in one column.
+	assert_equal "$(grep -vE '^(  [^ ].{15} [^ ].*|With any of them:|)$' <<<"$output")" ''
+	assert_equal "$(grep -ohE '(`|^    *)make [a-z][a-z-]*' "$MAILQ_TOP"/{HACKING,README}.md | sed 's/.*make //' | sort -u |
+		grep -vxF "$helped")" '' 'targets that are named and are not there'
+}

@@ -1,3 +1,5 @@
+# runs long: several cycles to several servers in each test.
+#
 # Which account sends a message, and what an operator's suspension stops.
 
 load helpers/common

@@ -1,3 +1,5 @@
+# runs long: servers that are slow or fail.
+#
 # Attachments that are fetched at the first attempt: from URLs and from S3.
 
 load helpers/common

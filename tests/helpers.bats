@@ -88,3 +88,17 @@ teardown() { common_teardown; }
 	run env MAILQ_BUILD="$PWD/tree/build" tree/tests/run nonesuch
 	assert_status 64
 }
+
+@test "with --quick, the runner leaves out what runs long" {
+	mkdir -p tree/tests/checks tree/build
+	cp "$MAILQ_TOP/tests/run" tree/tests/
+	printf '#!/bin/sh\necho ok a\n' >tree/tests/checks/short
+	printf '#!/bin/sh\n# runs long: for a reason\necho ok b\n' >tree/tests/checks/long
+	chmod +x tree/tests/checks/*
+	run env MAILQ_BUILD="$PWD/tree/build" tree/tests/run --quick
+	assert_status 0
+	assert_match "${lines[0]}" 'tests/checks/short .* 1 passed'
+	assert_equal "${lines[-1]}" '1 passed, 0 failed'
+	run env MAILQ_BUILD="$PWD/tree/build" tree/tests/run
+	assert_equal "${lines[-1]}" '2 passed, 0 failed'
+}

@@ -1,3 +1,5 @@
+# runs long: many cycles, some of them at the same time.
+#
 # mailq-run itself: what is due when and in which order, its options, several of it, its end.
 
 load helpers/common

@@ -1,12 +1,12 @@
 # runs long: the tree is built with the sanitizers.
 #
-# Every unit test once more, under the address and the undefined-behaviour sanitizers.
+# Every unit test once more, and the seeds of the fuzzers, under the address and the undefined-behaviour sanitizers.
 
 load helpers/common
 setup() { common_setup; }
 teardown() { common_teardown; }
 
-@test "the unit tests hold under the sanitizers" {
+@test "the unit tests and the seeds of the fuzzers hold under the sanitizers" {
 	local failed= ran=0
 
 	run make -C "${MAILQ_BUILD%/*}" -j2 SANITIZE=1 out="$BATS_TEST_TMPDIR/build-sanitize" test-programs
@@ -19,4 +19,6 @@ teardown() { common_teardown; }
 	done
 	[ "$ran" -eq "$(ls "$MAILQ_TOP"/tests/unit/test_*.c | wc -l)" ]
 	[ -z "$failed" ] || fail "$failed"
+	MAILQ_BUILD=$BATS_TEST_TMPDIR/build-sanitize run "$MAILQ_TOP/tests/checks/fuzz"
+	assert_status 0
 }

@@ -1,3 +1,5 @@
+# runs long: large forms, and several servers.
+#
 # The second service: a form, a message to each address in it; and its status.
 
 load helpers/common
