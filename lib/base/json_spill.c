@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/num.h"
 
 #define KEY_MAX 32   /* bytes of the longest key that can be looked for */
 #define NO_MARK "\2" /* what a byte that begins marks becomes where it comes in */
@@ -260,16 +261,6 @@ break_off(struct json_spill *s, const char *bytes, size_t n, enum state next)
 	return result;
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* The next byte of an escape in a long string. */
 static int
 escaped_byte(struct json_spill *s, char c)
@@ -281,7 +272,7 @@ escaped_byte(struct json_spill *s, char c)
 	char byte;
 
 	if (s->escape == ESCAPE_HEX) {
-		digit = hex_digit(c);
+		digit = num_hex(c);
 		if (digit < 0)
 			return break_off(s, bad, 3, c == '"' || c == '\n' ? OUTSIDE : STRING);
 		s->code = s->code << 4 | (unsigned int)digit;

@@ -16,6 +16,8 @@ int num_duration(const char *text, int64_t *ret_usec);
 /* "65536", "64 KiB", "64k", "10 MB", "64 MiB", "1 GiB": K, M, G, T and Ki... are powers of 1024,
  * KB, MB, GB and TB powers of 1000; case does not matter, the B is optional. */
 int num_size(const char *text, uint64_t *ret_bytes);
+/* The value of a hexadecimal digit of either case; -1 if c is another character. */
+int num_hex(char c);
 /* "12.3 MiB": a size as people read it. */
 char *num_size_text(uint64_t bytes, char text[24]);
 

@@ -1,9 +1,9 @@
 /* Parameters of a field: RFC 2045 section 5.1, with RFC 2231 (charsets, continuations). */
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/num.h"
 #include "http/form_private.h"
 
 #define ATTRIBUTE_MAX 80
@@ -94,14 +94,6 @@ find(const char *field, const char *attribute, struct param *p)
 	return rc < 0 ? -1 : found;
 }
 
-static int
-hex(char c)
-{
-	const char *digits = "0123456789abcdef", *at = strchr(digits, tolower((unsigned char)c));
-
-	return c != '\0' && at != NULL ? (int)(at - digits) : -1;
-}
-
 /* Appends s with its %XX decoded to ret at *n. */
 static int
 percent(const char *s, char *ret, size_t size, size_t *n)
@@ -110,9 +102,9 @@ percent(const char *s, char *ret, size_t size, size_t *n)
 		char c = *s;
 
 		if (c == '%') {
-			if (hex(s[1]) < 0 || hex(s[2]) < 0)
+			if (num_hex(s[1]) < 0 || num_hex(s[2]) < 0)
 				return -1;
-			c = (char)(hex(s[1]) * 16 + hex(s[2]));
+			c = (char)(num_hex(s[1]) * 16 + num_hex(s[2]));
 			s += 2;
 		}
 		if (c == '\0' || *n + 1 >= size)

@@ -1,8 +1,8 @@
 /* A part's headers, and forms without parts. */
-#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/num.h"
 #include "base/utf8.h"
 #include "http/form_private.h"
 
@@ -174,26 +174,18 @@ form_headers(struct form_reader *f, const char *text, size_t len, struct err *er
 
 /* ---- application/x-www-form-urlencoded ---------------------------------------------------------- */
 
-static int
-hex(char c)
-{
-	const char *digits = "0123456789abcdef", *at = strchr(digits, tolower((unsigned char)c));
-
-	return c != '\0' && at != NULL ? (int)(at - digits) : -1;
-}
-
 /* Decodes one more character; 1 with *ret_c, 0 amid an escape, -1 malformed. */
 static int
 decode(struct form_reader *f, char c, char *ret_c)
 {
 	if (f->escape_len > 0 || c == '%') {
 		f->escape[f->escape_len++] = c;
-		if (f->escape_len > 1 && hex(c) < 0)
+		if (f->escape_len > 1 && num_hex(c) < 0)
 			return -1;
 		if (f->escape_len < 3)
 			return 0;
 		f->escape_len = 0;
-		*ret_c = (char)(hex(f->escape[1]) * 16 + hex(f->escape[2]));
+		*ret_c = (char)(num_hex(f->escape[1]) * 16 + num_hex(f->escape[2]));
 		return 1;
 	}
 	*ret_c = c == '+' ? ' ' : c;

@@ -16,18 +16,6 @@ refuse(struct http_request *r, int status, const char *why)
 
 /* ---- the target (RFC 9112 section 3.2) --------------------------------------------------------- */
 
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Valid UTF-8 without control characters, those of U+0080 to U+009F too. */
 static bool
 is_text(const char *s, size_t n)
@@ -54,9 +42,9 @@ decode(struct http_request *r, const char *s, size_t n, bool plus)
 		char c = s[i];
 
 		if (c == '%') {
-			if (n - i < 3 || hex(s[i + 1]) < 0 || hex(s[i + 2]) < 0)
+			if (n - i < 3 || num_hex(s[i + 1]) < 0 || num_hex(s[i + 2]) < 0)
 				return NULL;
-			c = (char)(hex(s[i + 1]) * 16 + hex(s[i + 2]));
+			c = (char)(num_hex(s[i + 1]) * 16 + num_hex(s[i + 2]));
 			i += 2;
 		} else if (plus && c == '+')
 			c = ' ';

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/num.h"
 
 enum { TEXT_MAX = 128 * 1024, SECRET_MAX = 1024, SCOPE_MAX = 250 };
 
@@ -28,14 +29,6 @@ struct signing {
 	size_t n_fields;
 	struct buf canonical, names; /* the request, and its fields' names */
 };
-
-static int
-hex_value(char c)
-{
-	const char *digits = "0123456789abcdef", *at = strchr(digits, tolower((unsigned char)c));
-
-	return c != '\0' && at != NULL ? (int)(at - digits) : -1;
-}
 
 /* What is not unreserved (RFC 3986 section 2.3) as %XX, except the bytes of keep. */
 static int
@@ -64,8 +57,8 @@ encode_again(struct buf *ret, const char *s, size_t n, const char *keep)
 	for (size_t i = 0; i < n; i++) {
 		char c = s[i];
 
-		if (c == '%' && i + 2 < n && hex_value(s[i + 1]) >= 0 && hex_value(s[i + 2]) >= 0) {
-			c = (char)(hex_value(s[i + 1]) * 16 + hex_value(s[i + 2]));
+		if (c == '%' && i + 2 < n && num_hex(s[i + 1]) >= 0 && num_hex(s[i + 2]) >= 0) {
+			c = (char)(num_hex(s[i + 1]) * 16 + num_hex(s[i + 2]));
 			i += 2;
 		}
 		if (encode(ret, &c, 1, keep) < 0)

@@ -1,6 +1,5 @@
 #include "mail/dsn.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/num.h"
 #include "mail/date.h"
 #include "mail/dsn_private.h"
 #include "mail/header.h"
@@ -245,15 +245,6 @@ mail_dsn_is_hard(const struct mail_dsn_recipient *r)
 	return r->code < 400 || r->code >= 500;
 }
 
-static int
-hex(char c)
-{
-	static const char digits[] = "0123456789ABCDEF";
-	const char *at = c != '\0' ? strchr(digits, toupper((unsigned char)c)) : NULL;
-
-	return at != NULL ? (int)(at - digits) : -1;
-}
-
 char *
 mail_xtext_decode(const char *text)
 {
@@ -263,8 +254,9 @@ mail_xtext_decode(const char *text)
 		return NULL;
 	ret = to = xstrdup(text);
 	for (const char *s = text; *s != '\0'; s++) {
-		int byte =
-		    *s == '+' && hex(s[1]) >= 0 && hex(s[2]) >= 0 ? hex(s[1]) * 16 + hex(s[2]) : -1;
+		int byte = *s == '+' && num_hex(s[1]) >= 0 && num_hex(s[2]) >= 0 ?
+		    num_hex(s[1]) * 16 + num_hex(s[2]) :
+		    -1;
 
 		if (*s == '+' && (byte < 0x20 || byte >= 0x7f)) {
 			free(ret);

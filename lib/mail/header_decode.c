@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/num.h"
 #include "base/utf8.h"
 #include "mail/header.h"
 
@@ -57,18 +58,6 @@ read_word(struct view s, struct word *ret_word)
 }
 
 static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
-static int
 add_q(struct buf *out, struct view text)
 {
 	for (size_t i = 0; i < text.len; i++) {
@@ -76,9 +65,9 @@ add_q(struct buf *out, struct view text)
 
 		if (c == '_')
 			c = ' ';
-		if (c == '=' && i + 2 < text.len && hex(text.s[i + 1]) >= 0 &&
-		    hex(text.s[i + 2]) >= 0) {
-			c = (char)(hex(text.s[i + 1]) * 16 + hex(text.s[i + 2]));
+		if (c == '=' && i + 2 < text.len && num_hex(text.s[i + 1]) >= 0 &&
+		    num_hex(text.s[i + 2]) >= 0) {
+			c = (char)(num_hex(text.s[i + 1]) * 16 + num_hex(text.s[i + 2]));
 			i += 2;
 		}
 		if (buf_addc(out, c) < 0)

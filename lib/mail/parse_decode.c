@@ -4,6 +4,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/num.h"
 #include "mail/header.h"
 #include "mail/parse.h"
 
@@ -64,18 +65,6 @@ feed_base64(struct decoder *d, const char *s, size_t n)
 	return put(d, out, len);
 }
 
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
 /*
  * What stands at s, of n bytes, as a unit of quoted-printable: how long it is, 0 where more is needed to
  * tell; *ret the bytes it stands for.
@@ -111,8 +100,8 @@ unit(const char *s, size_t n, bool last, struct view *ret, char *byte)
 	}
 	if (n < 3 && !last)
 		return 0;
-	if (n >= 3 && hex(s[1]) >= 0 && hex(s[2]) >= 0) {
-		*byte = (char)(hex(s[1]) * 16 + hex(s[2]));
+	if (n >= 3 && num_hex(s[1]) >= 0 && num_hex(s[2]) >= 0) {
+		*byte = (char)(num_hex(s[1]) * 16 + num_hex(s[2]));
 		*ret = (struct view){ byte, 1 };
 		return 3;
 	}
