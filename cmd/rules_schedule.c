@@ -141,29 +141,6 @@ take_options(struct rule *rule, const struct rules_options *o, struct err *err)
 
 /* ---- changes ----------------------------------------------------------------------------- */
 
-static int
-read_rules(const struct spool *spool, struct rules *ret, struct err *err)
-{
-	AUTO_BUF struct buf text = BUF_INIT(RULES_FILE_MAX);
-
-	if (rules_file_read(spool, &text, err) < 0)
-		return -1;
-	if (rules_parse(text.s, text.len, ret, err) < 0)
-		return err_prefix(err, "spool %s: rules", spool->path);
-	return 0;
-}
-
-static int
-write_rules(struct spool *spool, const struct rules *rules, struct err *err)
-{
-	AUTO_BUF struct buf text = BUF_INIT(RULES_FILE_MAX);
-
-	if (rules_format(rules, &text) < 0)
-		return err_set(err, EX_UNAVAILABLE, "the rules are more than fit into %u bytes",
-		    RULES_FILE_MAX);
-	return rules_file_write(spool, text.s, text.len, err);
-}
-
 /* "2" as an id; 0 for what cannot be one. */
 static int64_t
 parse_id(const char *word)
@@ -259,7 +236,7 @@ change(struct spool *spool, const struct rules_options *o, const char *command, 
 	bool adds = strcmp(command, "add") == 0;
 	int missing;
 
-	if (lock < 0 || read_rules(spool, &rules, &err) < 0)
+	if (lock < 0 || scheduler_rules_read(spool, &rules, &err) < 0)
 		return err_print(&err);
 	n = drop_repeated(words, n);
 	if (adds)
@@ -268,7 +245,7 @@ change(struct spool *spool, const struct rules_options *o, const char *command, 
 		missing = set(&rules, o, words[0], &err);
 	else
 		missing = each_rule(&rules, command, words, n);
-	if (missing < 0 || (missing < n + adds && write_rules(spool, &rules, &err) < 0))
+	if (missing < 0 || (missing < n + adds && scheduler_rules_write(spool, &rules, &err) < 0))
 		return err_print(&err);
 	if (adds && o->json)
 		printf("{\"id\":%" PRId64 "}\n", rules.last_id);

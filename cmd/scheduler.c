@@ -4,6 +4,29 @@
 #include "base/clock.h"
 #include "spool/schedule.h"
 
+int
+scheduler_rules_read(const struct spool *spool, struct rules *ret, struct err *err)
+{
+	AUTO_BUF struct buf text = BUF_INIT(RULES_FILE_MAX);
+
+	if (rules_file_read(spool, &text, err) < 0)
+		return -1;
+	if (rules_parse(text.s, text.len, ret, err) < 0)
+		return err_prefix(err, "spool %s: rules", spool->path);
+	return 0;
+}
+
+int
+scheduler_rules_write(struct spool *spool, const struct rules *rules, struct err *err)
+{
+	AUTO_BUF struct buf text = BUF_INIT(RULES_FILE_MAX);
+
+	if (rules_format(rules, &text) < 0)
+		return err_set(err, EX_UNAVAILABLE, "the rules are more than fit into %u bytes",
+		    RULES_FILE_MAX);
+	return rules_file_write(spool, text.s, text.len, err);
+}
+
 void
 scheduler_release(struct scheduler *scheduler)
 {
@@ -15,13 +38,9 @@ int
 scheduler_read(struct scheduler *scheduler, const struct spool *spool,
     const struct settings *settings, struct err *err)
 {
-	AUTO_BUF struct buf text = BUF_INIT(RULES_FILE_MAX);
-
 	*scheduler = (struct scheduler){ .outside_waits = settings->scheduler.outside_rules == 1 };
-	if (rules_file_read(spool, &text, err) < 0)
+	if (scheduler_rules_read(spool, &scheduler->rules, err) < 0)
 		return -1;
-	if (rules_parse(text.s, text.len, &scheduler->rules, err) < 0)
-		return err_prefix(err, "spool %s: rules", spool->path);
 	if (scheduler->rules.n == 0)
 		return 0;
 	return zone_open(settings->scheduler.timezone, &scheduler->zone, err);

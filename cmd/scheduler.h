@@ -7,6 +7,11 @@
 #include "policy/settings.h"
 #include "spool/spool.h"
 
+/* Read the schedule rules of the spool; put others in their place.  -1 with err: EX_DATAERR if the file
+ * is damaged, EX_UNAVAILABLE if the rules are too many for the file. */
+int scheduler_rules_read(const struct spool *spool, struct rules *ret, struct err *err);
+int scheduler_rules_write(struct spool *spool, const struct rules *rules, struct err *err);
+
 struct scheduler {
 	struct zone *zone; /* NULL where there are no rules: nothing depends on it then */
 	struct rules rules;

@@ -75,13 +75,7 @@ put_row(const struct serve_row *row, const char *tenant, struct json_writer *w)
 	json_member_int(w, "attempts", row->name.attempts);
 	json_key(w, "message");
 	json_begin_object(w);
-	json_member_str(w, "from", row->from != NULL ? row->from : row->sender);
-	json_key(w, "to");
-	json_begin_array(w);
-	for (size_t i = 0; i < row->to_count; i++)
-		json_put_str(w, row->to[i]);
-	json_end_array(w);
-	json_member_str(w, "subject", row->subject);
+	serve_row_put_head(row, w);
 	json_end_object(w);
 	json_end_object(w);
 }

@@ -219,12 +219,9 @@ put_seconds(struct json_writer *w, const char *key, int64_t instant)
 		json_member_int(w, key, instant / USEC);
 }
 
-/* What the message says, as the first service showed it. */
-static void
-put_message(const struct serve_row *row, struct json_writer *w)
+void
+serve_row_put_head(const struct serve_row *row, struct json_writer *w)
 {
-	json_key(w, "message");
-	json_begin_object(w);
 	json_member_str(w, "from", row->from != NULL ? row->from : row->sender);
 	json_key(w, "to");
 	json_begin_array(w);
@@ -232,6 +229,15 @@ put_message(const struct serve_row *row, struct json_writer *w)
 		json_put_str(w, row->to[i]);
 	json_end_array(w);
 	json_member_str(w, "subject", row->subject);
+}
+
+/* What the message says, as the first service showed it. */
+static void
+put_message(const struct serve_row *row, struct json_writer *w)
+{
+	json_key(w, "message");
+	json_begin_object(w);
+	serve_row_put_head(row, w);
 	json_member_str(w, "message_id", row->message_id);
 	json_member_str(w, "return_path", row->sender);
 	json_end_object(w);

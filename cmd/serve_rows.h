@@ -54,7 +54,9 @@ void serve_row_note(struct serve_row *row, const struct json *line);
 
 /* The first service's words: "queued", "pending" (in hand), "deferred", "error", "sent". */
 const char *serve_row_status(const struct serve_row *row);
-/* The members of a row, into an object that was begun. */
+/* Writes from, to and subject as members of an object that is begun. */
+void serve_row_put_head(const struct serve_row *row, struct json_writer *w);
+/* Writes all members of a row into an object that is begun. */
 void serve_row_put(const struct serve_row *row, struct json_writer *w);
 /* An instant as RFC 3339; nothing where it is 0. */
 void serve_put_instant(struct json_writer *w, const char *key, int64_t instant);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "cmd/scheduler.h"
 #include "cmd/serve.h"
 #include "policy/rule.h"
 #include "spool/lock.h"
@@ -15,26 +16,12 @@ typedef int change_fn(struct http_request *r, struct rules *rules, const struct 
 static int
 read_rules(const struct spool *spool, struct rules *ret, struct err *err)
 {
-	AUTO_BUF struct buf text = BUF_INIT(RULES_FILE_MAX);
-	int result = rules_file_read(spool, &text, err);
+	int result = scheduler_rules_read(spool, ret, err);
 
-	if (result == 0 && rules_parse(text.s, text.len, ret, err) < 0)
-		result = err_prefix(err, "spool %s: rules", spool->path);
 	/* It is the spool that is damaged, and not the request. */
 	if (result < 0 && err->code == EX_DATAERR)
 		err->code = EX_IOERR;
-	return result < 0 ? -1 : 0;
-}
-
-static int
-write_rules(struct spool *spool, const struct rules *rules, struct err *err)
-{
-	AUTO_BUF struct buf text = BUF_INIT(RULES_FILE_MAX);
-
-	if (rules_format(rules, &text) < 0)
-		return err_set(err, EX_UNAVAILABLE, "the rules are more than fit into %u bytes",
-		    RULES_FILE_MAX);
-	return rules_file_write(spool, text.s, text.len, err);
+	return result;
 }
 
 static void
@@ -68,7 +55,7 @@ change_rules(struct http_request *r, struct spool *spool, const struct json *bod
 	if (changed < 0)
 		return;
 	if (changed > 0 &&
-	    (serve_once_keep(*once, &err) < 0 || write_rules(spool, &rules, &err) < 0)) {
+	    (serve_once_keep(*once, &err) < 0 || scheduler_rules_write(spool, &rules, &err) < 0)) {
 		serve_reply_err(r, &err);
 		return;
 	}
