@@ -271,8 +271,9 @@ static int
 replan(struct delivery *d, struct err *err)
 {
 	if (d->options.allowed != NULL && !d->options.allowed(d->options.allowed_arg)) {
+		/* At once: a connection that becomes free in this turn takes no other message. */
 		d->closing = true;
-		d->replan = false;
+		drain_pools(d);
 		return 0;
 	}
 	if ((d->options.ids != NULL ? plan_wanted(d, err) : plan_lanes(d, err)) < 0)
