@@ -260,7 +260,7 @@ accounts_is_private(const struct spool *spool, const char *id)
 
 /* ---- writing ----------------------------------------------------------------------------------- */
 
-/* As this process makes files: root acts as the spool's owner (see spool_open). */
+/* As this process makes files: root has become the spool's owner (see spool_open). */
 static int
 check_right(const struct spool *spool, struct err *err)
 {
