@@ -43,12 +43,11 @@ take(const char *id, const char *text, void *arg)
 	struct err err = ERR_INIT;
 
 	if (!account_id_valid(id)) {
-		log_warning("%s: its name is no account's id; it is passed over", path);
+		log_warning("%s: ignored: its name is not the id of an account", path);
 		return 0;
 	}
 	if (configured != NULL) {
-		log_warning("%s: it is passed over, as there is an account of this id at %s", path,
-		    configured->place);
+		log_warning("%s: ignored: an account of this id is at %s", path, configured->place);
 		return 0;
 	}
 	if (text != NULL && account_parse(id, text, path, &found.account, &err) < 0) {
@@ -131,9 +130,8 @@ check_id(const struct settings *settings, const char *id, struct err *err)
 		    "no dot first",
 		    id, ACCOUNT_ID_MAX);
 	if (configured != NULL)
-		return err_set(err, EX_CONFIG,
-		    "account %s is not in the spool: it stands at %s, and is changed there", id,
-		    configured->place);
+		return err_set(err, EX_CONFIG, "account %s is not in the spool: change it at %s",
+		    id, configured->place);
 	return 0;
 }
 

@@ -111,8 +111,7 @@ tell_unknown(const struct json *object, size_t number)
 		while (i < sizeof known / sizeof *known && strcmp(key, known[i]) != 0)
 			i++;
 		if (i == sizeof known / sizeof *known)
-			log_warning("server %zu: %.100s: not known here, and passed over", number,
-			    key);
+			log_warning("server %zu: %.100s: unknown, ignored", number, key);
 	}
 }
 
@@ -159,7 +158,8 @@ take_server(const struct json *object, struct server *s, struct err *err)
 		    "MAIL_STARTTLS: expected not to be true beside MAIL_SSL_TLS");
 	s->login = s->login && s->user != NULL;
 	if (s->login && s->password == NULL)
-		return err_set(err, EX_DATAERR, "MAIL_PASSWORD: expected one beside MAIL_USERNAME");
+		return err_set(err, EX_DATAERR,
+		    "MAIL_PASSWORD: expected, because there is MAIL_USERNAME");
 	s->exposed = s->login && !s->starttls && !s->tls && !account_is_loopback(s->host);
 	return 0;
 }
@@ -415,15 +415,13 @@ tell(const struct import *import)
 		if (!s->written)
 			continue;
 		if (s->suppress)
-			log_warning("account %s: SUPPRESS_SEND: it captures mail, and sends none; "
-				    "it is nobody's fallback%s",
-			    s->id, sends ? ", nor the default before those that send" : "");
+			log_warning("account %s: SUPPRESS_SEND: it captures mail and sends "
+				    "nothing; it is no fallback of another account%s",
+			    s->id, sends ? ", and not the default" : "");
 		else if (s->exposed)
-			log_warning("account %s: its password goes to %s without TLS, as the file "
-				    "says; "
-				    "\"mailq-rules accounts set %s allow_plaintext_auth= "
-				    "starttls=\" "
-				    "demands TLS",
+			log_warning("account %s: the file says that its password goes to %s "
+				    "without TLS; \"mailq-rules accounts set %s "
+				    "allow_plaintext_auth= starttls=\" requires TLS",
 			    s->id, s->host, s->id);
 	}
 }

@@ -285,7 +285,7 @@ find(const struct accounts_command *c, const char *id, struct err *err)
 		return a;
 	if (settings_broken(c->settings, id))
 		err_set(err, EX_CONFIG,
-		    "account %s: its file cannot be used: \"mailq-status check\" tells why", id);
+		    "account %s: its file cannot be used: \"mailq-status check\" says why", id);
 	else
 		err_set(err, EX_NOINPUT, "there is no account %s", id);
 	return NULL;

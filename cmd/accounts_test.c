@@ -128,7 +128,7 @@ find(const struct accounts_command *c, struct finding *f)
 		return;
 	if (settings_broken(c->settings, f->id))
 		err_set(&f->err, EX_CONFIG,
-		    "account %s: its file cannot be used: \"mailq-status check\" tells why", f->id);
+		    "account %s: its file cannot be used: \"mailq-status check\" says why", f->id);
 	else
 		err_set(&f->err, EX_NOINPUT, "there is no account %s", f->id);
 }

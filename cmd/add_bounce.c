@@ -261,7 +261,7 @@ take(struct spool *spool, const struct mail_dsn *dsn, struct err *err)
 	if (rc < 0)
 		return -1;
 	if (fresh == 0)
-		log_warning("%s: the report says what is known already", message.id);
+		log_warning("%s: this bounce is recorded already", message.id);
 	else if (printf("%s\n", message.id) < 0)
 		log_warning("standard output: %s", strerror(errno));
 	return 0;
@@ -301,7 +301,7 @@ add_bounce(const struct add_options *o)
 	if (rc == 0)
 		rc = mail_dsn_read(fd, size, form_parameter, &dsn, &err);
 	if (rc == 0 && !any_bounce(&dsn))
-		log_warning("the report says that all went well; there is nothing to tell");
+		log_warning("the input says that the message was delivered; nothing is recorded");
 	else if (rc == 0)
 		rc = open_and_take(o, &dsn, &err);
 	if (rc == 0)

@@ -25,11 +25,11 @@ take_mode(void *options, const char *arg, struct err *err)
 	case 's':
 	case 'a':
 		return err_set(err, EX_USAGE,
-		    "SMTP on standard input is not spoken here; hand over one message and "
-		    "-t, or its recipients");
+		    "SMTP on standard input is not supported; give one message, and -t or its "
+		    "recipients");
 	case 'd':
 	case 'D':
-		return err_set(err, EX_USAGE, "this is no daemon; mailq-run delivers");
+		return err_set(err, EX_USAGE, "mailq-add is no daemon; mailq-run delivers");
 	default:
 		return err_set(err, EX_USAGE, "\"%s\" is not a mode; expected m, p or i", arg);
 	}
@@ -64,8 +64,8 @@ take_run(void *options, const char *arg, struct err *err)
 
 	if (arg != NULL)
 		return err_set(err, EX_USAGE,
-		    "only -q alone is known (all that is due); mailq-run has --id and "
-		    "--account, and a timer calls it");
+		    "-q accepts no argument; for a choice of messages use mailq-run --id or "
+		    "--account");
 	o->mode = ADD_RUN;
 	return 0;
 }
@@ -214,38 +214,38 @@ take_expires(void *options, const char *arg, struct err *err)
 #define O(member) OPT_AT(struct add_options, member)
 
 #define GENERAL_OPTIONS                                                                         \
-	{ .name = "id", .arg = "ID", .help = "the message's id, known to you (one is made up)",  \
+	{ .name = "id", .arg = "ID", .help = "the id of the message (default: generated)",  \
 	  OPT_STRING, O(id) },                                                                    \
 	{ .name = "account", .arg = "ACCOUNT", .help = "send through this account", OPT_STRING,  \
 	  O(account) },                                                                           \
-	{ .name = "batch", .arg = "BATCH", .help = "it belongs to this batch", OPT_STRING,       \
-	  O(batch) },                                                                             \
+	{ .name = "batch", .arg = "BATCH", .help = "put the message into this batch",  \
+	  OPT_STRING, O(batch) }, \
 	{ .name = "priority", .arg = "PRIORITY",                                                 \
 	  .help = "immediate, high, medium (default), low, or 0 to 3", OPT_CALL,                 \
 	  .call = take_priority },                                                                \
-	{ .name = "at", .arg = "TIME", .help = "not before then: 18:30, +2h, 2026-11-21T08:00",  \
+	{ .name = "at", .arg = "TIME", .help = "send not before: 18:30, +2h, 2026-11-21T08:00",  \
 	  OPT_CALL, .call = take_time },                                                          \
-	{ .name = "expires", .arg = "TIME", .help = "not from then on: a failure if not sent yet", \
+	{ .name = "expires", .arg = "TIME", .help = "send only before this time, else fail", \
 	  OPT_CALL, .call = take_expires },                                                       \
-	{ .name = "max-attempts", .arg = "N", .help = "give up after so many attempts", OPT_INT, \
+	{ .name = "max-attempts", .arg = "N", .help = "fail after so many attempts", OPT_INT, \
 	  O(max_attempts), .min = 1, .max = MAIL_ATTEMPTS_MAX }
 
 #define SENDMAIL_OPTIONS                                                                        \
-	{ .letter = 't', .help = "recipients are those in the header, too", OPT_FLAG,            \
+	{ .letter = 't', .help = "take the recipients from the header too", OPT_FLAG,            \
 	  O(from_header) },                                                                       \
-	{ .letter = 'f', .arg = "SENDER", .help = "the envelope's sender", OPT_STRING,           \
+	{ .letter = 'f', .arg = "SENDER", .help = "the envelope sender", OPT_STRING,           \
 	  O(sender) },                                                                            \
 	{ .letter = 'r', .arg = "SENDER", .kind = OPT_STRING, O(sender) },                        \
-	{ .letter = 'F', .arg = "NAME", .help = "the author's name where there is no From",      \
+	{ .letter = 'F', .arg = "NAME", .help = "the sender's name, if there is no From",      \
 	  OPT_STRING, O(full_name) },                                                             \
-	{ .letter = 'i', .help = "a line with a single dot does not end the message", OPT_FLAG,  \
+	{ .letter = 'i', .help = "do not end the message at a single dot", OPT_FLAG,  \
 	  O(ignore_dots) },                                                                       \
 	{ .letter = 'N', .arg = "NOTIFY",                                                        \
-	  .help = "ask servers for reports: never, or of success,failure,delay", OPT_CALL,       \
+	  .help = "request notifications: never, or success,failure,delay", OPT_CALL,       \
 	  .call = take_notify },                                                                  \
-	{ .letter = 'R', .arg = "RETURN", .help = "what such a report holds: full or hdrs",      \
+	{ .letter = 'R', .arg = "RETURN", .help = "what a notification has: full or hdrs",   \
 	  OPT_CALL, .call = take_ret },                                                           \
-	{ .letter = 'V', .arg = "ENVID", .help = "the name of the message in such a report",     \
+	{ .letter = 'V', .arg = "ENVID", .help = "the name of the message in a notification",     \
 	  OPT_CALL, .call = take_envid },                                                         \
 	{ .letter = 'o', .arg = "OPTION", .help = "-oi is -i; any other is ignored", OPT_CALL,   \
 	  .call = take_o },                                                                       \
@@ -258,26 +258,27 @@ take_expires(void *options, const char *arg, struct err *err)
 	{ .letter = 'X', .arg = "FILE", .kind = OPT_STRING, O(ignored_text) }
 
 static const struct opt add_table[] = {
-	{ .name = "from", .arg = "ADDRESS", .help = "the author, \"Name <a@b>\" or a@b", OPT_STRING,
-	  O(from) },
-	{ .name = "to", .arg = "ADDRESS", .help = "a recipient, or several with commas between",
+	{ .name = "from", .arg = "ADDRESS", .help = "the From address: \"Name <a@b>\" or a@b",
+	  OPT_STRING, O(from) },
+	{ .name = "to", .arg = "ADDRESS", .help = "a recipient, or several separated by commas",
 	  OPT_LIST, O(to) },
 	{ .name = "cc", .arg = "ADDRESS", .help = "a recipient of a copy", OPT_LIST, O(cc) },
-	{ .name = "bcc", .arg = "ADDRESS", .help = "a recipient whom others do not see", OPT_LIST,
-	  O(bcc) },
+	{ .name = "bcc", .arg = "ADDRESS", .help = "a recipient that the message does not show",
+	  OPT_LIST, O(bcc) },
 	{ .name = "subject", .arg = "TEXT", .help = "the subject", OPT_STRING, O(subject) },
 	{ .name = "body", .arg = "TEXT", .help = "the body", OPT_STRING, O(body) },
-	{ .name = "body-file", .arg = "FILE", .help = "the body's file (default: standard input)",
+	{ .name = "body-file", .arg = "FILE",
+	  .help = "the file with the body (default: standard input)",
 	  OPT_STRING, O(body_file) },
 	{ .name = "html", .help = "the body is HTML", OPT_FLAG, O(html) },
 	{ .name = "attach", .arg = "FILE", .help = "attach this file", OPT_LIST, O(attach) },
 	{ .name = "header", .arg = "HEADER", .help = "set this header, \"Name: value\"", OPT_LIST,
 	  O(headers) },
 	{ .name = "json", .arg = "[FILE]",
-	  .help = "take messages as JSON or JSON Lines from FILE or standard input", OPT_CALL,
+	  .help = "read messages as JSON or JSON Lines (default: standard input)", OPT_CALL,
 	  .call = take_json },
 	{ .name = "bounce", .arg = "[drop]",
-	  .help = "take a report that a mail server sent back; drop: others are no failure",
+	  .help = "read a bounce; drop: exit 0 if the input is no bounce",
 	  OPT_CALL, .call = take_bounce },
 	GENERAL_OPTIONS,
 	SENDMAIL_OPTIONS,
@@ -286,7 +287,7 @@ static const struct opt add_table[] = {
 
 static const struct opt sendmail_table[] = {
 	SENDMAIL_OPTIONS,
-	{ .letter = 'q', .arg = "[WHAT]", .help = "deliver what is due, now", OPT_CALL,
+	{ .letter = 'q', .arg = "[WHAT]", .help = "deliver all due messages now", OPT_CALL,
 	  .call = take_run },
 	{ .letter = 'p', .arg = "PROTOCOL", .kind = OPT_STRING, O(ignored_text) },
 	{ .letter = 'h', .arg = "HOPS", .kind = OPT_STRING, O(ignored_text) },
@@ -312,17 +313,17 @@ const struct opt_program add_program = {
 		    "[OPTION...] --to ADDRESS --subject TEXT [--body TEXT]\n"
 		    "[OPTION...] --json [FILE...]\n"
 		    "[OPTION...] --bounce <REPORT",
-	.purpose = "Puts messages into the queue and prints the id of each.",
+	.purpose = "Add messages to the mail queue, and print the id of each.",
 	.options = add_table,
 	.n_options = sizeof add_table / sizeof add_table[0],
-	.notes = "Exits 0 only when every message is on disk and synced.",
+	.notes = "The exit status is 0 only if every message is on disk and synced.",
 };
 
 const struct opt_program add_sendmail_program = {
 	.name = "sendmail",
 	.synopsis = "[OPTION...] RECIPIENT... <MESSAGE\n"
 		    "[OPTION...] -t <MESSAGE",
-	.purpose = "Puts a message into mailq's queue, as sendmail's callers expect it.",
+	.purpose = "Add a message to the mail queue, with the options of sendmail.",
 	.options = sendmail_table,
 	.n_options = sizeof sendmail_table / sizeof sendmail_table[0],
 	.notes = "Further flags of sendmail are accepted and ignored; see mailq-add(1).",

@@ -34,11 +34,11 @@ check_flags(const struct add_options *o, const struct opt_rest *rest)
 {
 	if (o->from_header)
 		return program_misuse(&add_program,
-		    "-t reads a whole message; it does not go with %s",
+		    "-t reads a whole message; it cannot be combined with %s",
 		    message_flag(o) != NULL ? message_flag(o) : "--from");
 	if (rest->argc > 0)
 		return program_misuse(&add_program,
-		    "\"%s\": recipients as arguments go with a whole message on standard input; "
+		    "\"%s\": recipients as arguments need a whole message on standard input; "
 		    "expected --to, --cc or --bcc",
 		    rest->argv[0]);
 	if (o->to.n + o->cc.n + o->bcc.n == 0)
@@ -65,7 +65,7 @@ check_json(const struct add_options *o)
 		flag = "--id";
 	if (flag != NULL)
 		return program_misuse(&add_program,
-		    "%s does not go with --json: each message says it itself", flag);
+		    "%s cannot be combined with --json: each message has its own", flag);
 	return 0;
 }
 
@@ -98,7 +98,7 @@ check_bounce(const struct add_options *o, const struct opt_rest *rest)
 	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
 		if (others[i].given)
 			return program_misuse(&add_program,
-			    "%s does not go with --bounce: nothing is sent", others[i].name);
+			    "%s cannot be combined with --bounce: nothing is sent", others[i].name);
 	if (rest->argc > 0)
 		return program_misuse(&add_program,
 		    "\"%s\": --bounce reads standard input and takes no operands", rest->argv[0]);
@@ -148,8 +148,8 @@ check_dashes(const struct add_options *o, const struct opt_rest *rest,
 		if (is_dashed(rest->argv[i]))
 			code = program_misuse(program,
 			    "\"%.100s\" %s: options go before the recipients, and an address that "
-			    "begins with \"-\" behind \"--\"",
-			    rest->argv[i], i > 0 ? "stands behind a recipient" : "is no recipient");
+			    "begins with \"-\" after \"--\"",
+			    rest->argv[i], i > 0 ? "follows a recipient" : "is not a recipient");
 	return code;
 }
 
@@ -175,7 +175,8 @@ add_options_check(const struct add_options *o, const struct opt_rest *rest, enum
 	else if (form == ADD_FLAGS)
 		code = check_flags(o, rest);
 	else if (form == ADD_RAW && rest->argc == 0 && !o->from_header)
-		code = program_misuse(program, "no recipient; expected some as arguments, or -t");
+		code = program_misuse(program,
+		    "no recipient; expected recipients as arguments, or -t");
 	if (code == 0)
 		*ret_form = form;
 	return code;

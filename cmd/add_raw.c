@@ -114,7 +114,7 @@ find_recipients(const struct settings *settings, const struct mail_raw *raw, boo
 	if (list->count > 0)
 		return 0;
 	return err_set(err, EX_DATAERR, "no recipient%s",
-	    from_header ? ": the header has none in To, Cc or Bcc" : "");
+	    from_header ? ": the headers To, Cc and Bcc name no recipient" : "");
 }
 
 static int

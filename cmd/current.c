@@ -57,7 +57,7 @@ current_refresh(struct current *current)
 	current->lacking = false;
 	if (load(current, &fresh, &err) < 0) {
 		if (strcmp(err.msg, current->told.msg) != 0)
-			log_error("%s: what held before goes on holding", err.msg);
+			log_error("%s; still using the previous configuration", err.msg);
 		current->told = err;
 		return;
 	}

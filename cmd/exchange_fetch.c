@@ -88,9 +88,9 @@ note_failure(struct exchange *x, const char *source, int64_t retry_after, const 
 	write_state(x);
 	clock_span(pause, span);
 	if (x->fetch_state.failures == 1 || !same)
-		log_warning("%s: %s; not again for %s", source, err->msg, span);
+		log_warning("%s: %s; next call in %s", source, err->msg, span);
 	else
-		log_info("%s: %s; not again for %s", source, err->msg, span);
+		log_info("%s: %s; next call in %s", source, err->msg, span);
 }
 
 void

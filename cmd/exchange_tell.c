@@ -27,7 +27,7 @@ note_failure(struct exchange *x, size_t n, const struct exchange_failure *failur
 	int64_t pause =
 	    exchange_pause(++x->state.failures, exchange_chance(), failure->retry_after);
 	bool same = strncmp(reason, x->state.reason, sizeof x->state.reason - 1) == 0;
-	char span[CLOCK_TEXT_SIZE], none[64] = "";
+	char span[CLOCK_TEXT_SIZE], lost[64] = "";
 
 	x->state.until = clock_now() + pause;
 	snprintf(x->state.reason, sizeof x->state.reason, "%.*s", (int)sizeof x->state.reason - 1,
@@ -37,11 +37,12 @@ note_failure(struct exchange *x, size_t n, const struct exchange_failure *failur
 	write_state(x);
 	clock_span(pause, span);
 	if (n > 0)
-		snprintf(none, sizeof none, "none of %zu reports is acknowledged; ", n);
+		snprintf(lost, sizeof lost, "; %zu report%s not acknowledged", n,
+		    n == 1 ? "" : "s");
 	if (x->state.failures == 1 || !same)
-		log_warning("sync: %s; %snot again for %s", reason, none, span);
+		log_warning("sync: %s%s; next call in %s", reason, lost, span);
 	else
-		log_info("sync: %s; %snot again for %s", reason, none, span);
+		log_info("sync: %s%s; next call in %s", reason, lost, span);
 }
 
 static void
@@ -56,7 +57,7 @@ note_success(struct exchange *x, size_t n, const struct exchange_answer *answer)
 	if (x->state.failures > 0)
 		log_info("sync: it works again");
 	if (answer->plain)
-		log_debug("sync: its answer is no JSON object; all is acknowledged");
+		log_debug("sync: the answer is no JSON object; all reports are acknowledged");
 	if (answer->error && !answer->ok)
 		log_warning("sync: it acknowledges, and says: %s", answer->words);
 	if (answer->strange > 0)
@@ -94,8 +95,8 @@ warn_of_unknown(const struct exchange_batch *batch, const struct exchange_answer
 	for (size_t i = 0; i < answer->n; i++)
 		if (bsearch(&answer->ids[i], sorted, batch->n, sizeof *sorted, compare) == NULL &&
 		    ++unknown <= UNKNOWN_MAX)
-			log_warning("sync: the application rejects \"%.200s\", which it was not "
-				    "told of",
+			log_warning("sync: the application rejects \"%.200s\", which was not "
+				    "reported",
 			    answer->ids[i]);
 	if (unknown > UNKNOWN_MAX)
 		log_warning("sync: and %zu more", unknown - UNKNOWN_MAX);

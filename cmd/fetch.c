@@ -139,7 +139,7 @@ give_up(struct work *work, const struct fetch *fetch, const struct record_piece 
 		return -1;
 	note_left_out(work, &fetch->wish);
 	explain(fetch, &why);
-	log_warning("%s: goes without %s", record->id, why.msg);
+	log_warning("%s: sent without %s", record->id, why.msg);
 	return 0;
 }
 

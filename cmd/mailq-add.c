@@ -48,13 +48,14 @@ tell(void *arg, const char *id, enum draft_result result, struct err *err)
 	const struct add_options *o = arg;
 
 	if (result == DRAFT_DUPLICATE) {
-		log_warning("id \"%s\" is known already; not queued again", id);
+		log_warning("duplicate id \"%s\"; not queued", id);
 		return 0;
 	}
 	if (o->as_sendmail && o->common.verbose == 0)
 		return 0;
 	if ((id != NULL ? printf("%s\n", id) : fflush(stdout)) < 0)
-		return err_sys(err, EX_IOERR, "what is queued cannot be told: standard output");
+		return err_sys(err, EX_IOERR,
+		    "the ids of queued messages cannot be printed: standard output");
 	return 0;
 }
 

@@ -45,55 +45,55 @@ take_id(void *options, const char *arg, struct err *err)
 static const struct opt options_table[] = {
 	OPT_COMMON,
 	{ .name = "now",
-	    .help = "whatever the rules say; parked accounts too",
+	    .help = "do a cycle whatever the rules say; use parked accounts too",
 	    .kind = OPT_FLAG,
 	    AT(now) },
 	{ .name = "id",
 	    .arg = "ID",
-	    .help = "only this message, due or not; more may follow as operands",
+	    .help = "deliver only this message, due or not; more ids may follow",
 	    .kind = OPT_CALL,
 	    .call = take_id },
 	{ .name = "account",
 	    .arg = "A",
-	    .help = "only what this account sends",
+	    .help = "deliver only messages of this account",
 	    .kind = OPT_STRING,
 	    AT(account) },
 	{ .name = "limit",
 	    .arg = "N",
-	    .help = "take at most N messages",
+	    .help = "deliver at most N messages",
 	    .kind = OPT_INT,
 	    AT(limit),
 	    .min = 1,
 	    .max = INT64_MAX },
 	{ .name = "jobs",
 	    .arg = "N",
-	    .help = "at most N connections at once",
+	    .help = "open at most N connections at once",
 	    .kind = OPT_INT,
 	    AT(jobs),
 	    .min = 1,
 	    .max = 1000 },
 	{ .name = "no-fetch",
-	    .help = "ask the application for no messages",
+	    .help = "do not fetch messages from the application",
 	    .kind = OPT_FLAG,
 	    AT(no_fetch) },
 	{ .name = "no-sync",
-	    .help = "tell the application of no outcomes",
+	    .help = "do not send reports to the application",
 	    .kind = OPT_FLAG,
 	    AT(no_sync) },
 	{ .name = "resend-reports",
-	    .help = "tell the reports again that were set aside",
+	    .help = "send rejected reports again that were set aside",
 	    .kind = OPT_FLAG,
 	    AT(resend_reports) },
 	{ .name = "dry-run",
-	    .help = "print what would be sent, send nothing",
+	    .help = "print what would be sent, and send nothing",
 	    .kind = OPT_FLAG,
 	    AT(dry_run) },
 	{ .name = "watch",
-	    .help = "stay, and deliver as messages come in",
+	    .help = "stay, and deliver new messages at once",
 	    .kind = OPT_FLAG,
 	    AT(watch) },
 	{ .name = "progress",
-	    .help = "show the numbers on stderr while it runs",
+	    .help = "show on stderr how many messages were sent",
 	    .kind = OPT_FLAG,
 	    AT(progress) },
 	{ .name = "json", .help = "print the summary as JSON", .kind = OPT_FLAG, AT(json) },
@@ -102,7 +102,7 @@ static const struct opt options_table[] = {
 static const struct opt_program program = {
 	.name = "mailq-run",
 	.synopsis = "[OPTION...]\n[OPTION...] --id ID [ID...]",
-	.purpose = "Deliver what is due in the mail queue, then exit.",
+	.purpose = "Deliver all due messages of the mail queue, then exit.",
 	.options = options_table,
 	.n_options = sizeof options_table / sizeof options_table[0],
 };
@@ -417,7 +417,7 @@ resend(struct spool *spool, const struct run_options *o, struct totals *totals, 
 	if (totals->resent < 0)
 		return -1;
 	if (!o->json && !o->common.quiet)
-		printf("%lld reports that were set aside are told again\n",
+		printf("%lld reports that were set aside are sent again\n",
 		    (long long)totals->resent);
 	return 0;
 }
@@ -480,16 +480,16 @@ main(int argc, char **argv)
 	if (rest.argc > 0 && !options.by_id)
 		return program_misuse(&program, "unexpected argument \"%s\"", rest.argv[0]);
 	if (options.watch && (options.dry_run || options.by_id))
-		return program_misuse(&program, "--watch does not go with %s",
+		return program_misuse(&program, "--watch cannot be combined with %s",
 		    options.dry_run ? "--dry-run" : "--id");
 	if (options.resend_reports && (options.dry_run || options.by_id))
-		return program_misuse(&program, "--resend-reports does not go with %s",
+		return program_misuse(&program, "--resend-reports cannot be combined with %s",
 		    options.dry_run ? "--dry-run" : "--id");
 	for (int i = 0; i < rest.argc; i++)
 		if (take_id(&options, rest.argv[i], NULL) < 0)
 			return program_misuse(&program, "an id must not be empty");
 	if (options.by_id && options.watch)
-		return program_misuse(&program, "--watch does not go with --id");
+		return program_misuse(&program, "--watch cannot be combined with --id");
 	code = program_finish(run(&options));
 	free(options.ids.v);
 	return code;

@@ -24,7 +24,7 @@ static const struct opt options_table[] = {
 	OPT_COMMON,
 	{ .name = "listen",
 	    .arg = "ADDR:PORT",
-	    .help = "listen there, or on a Unix socket's path; repeatable",
+	    .help = "listen there, or on the path of a Unix socket; repeatable",
 	    .kind = OPT_LIST,
 	    AT(listen) },
 	{ .name = "insecure",
@@ -214,7 +214,7 @@ renew_tls(struct serve *serve)
 		result = http_server_renew_tls(serve->server, certificate.s, key.s, &err);
 	serve_config_put(serve, config);
 	if (result < 0)
-		log_error("%s; the certificate stays as it was", err.msg);
+		log_error("%s; still using the previous certificate", err.msg);
 }
 
 static void
@@ -223,7 +223,7 @@ reload(struct serve *serve)
 	struct err err = ERR_INIT;
 
 	if (serve_config_load(serve, &err) < 0) {
-		log_error("%s; the configuration stays as it was", err.msg);
+		log_error("%s; still using the previous configuration", err.msg);
 		return;
 	}
 	renew_tls(serve);

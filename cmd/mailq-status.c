@@ -44,56 +44,56 @@ static const struct opt options_table[] = {
 	    .min = 1,
 	    .max = INT64_MAX,
 	    .only = "list" },
-	{ 'l', "long", NULL, "with sender, recipients and subject", OPT_FLAG, S(long_list),
-	    .only = "list" },
+	{ 'l', "long", NULL, "show envelope sender, recipients and subject too", OPT_FLAG,
+	    S(long_list), .only = "list" },
 	{ .name = "since",
 	    .arg = "TIME",
-	    .help = "from then on: a time, or 2h for two hours back",
+	    .help = "only events since: a time, or 2h for two hours ago",
 	    .kind = OPT_STRING,
 	    S(since),
 	    .only = "log" },
 	{ .name = "after",
 	    .arg = "CURSOR",
-	    .help = "with --json: what happened behind this cursor of an earlier call",
+	    .help = "with --json: only events after this cursor of an earlier call",
 	    .kind = OPT_STRING,
 	    S(after),
 	    .only = "log" },
 	{ .name = "full",
-	    .help = "the lines before an outcome too",
+	    .help = "show also the lines before an outcome",
 	    .kind = OPT_FLAG,
 	    S(full),
 	    .only = "log show" },
 	{ .name = "repair",
-	    .help = "move damaged messages to corrupt/, tidy up after the dead",
+	    .help = "move damaged messages to corrupt/, roll back dead drafts",
 	    .kind = OPT_FLAG,
 	    S(repair),
 	    .only = "check" },
 	{ .name = "all",
-	    .help = "act on all messages that pass the filters",
+	    .help = "act on all messages that match the filters",
 	    .kind = OPT_FLAG,
 	    S(all),
 	    .only = ACTS },
 	{ .name = "reason",
 	    .arg = "TEXT",
-	    .help = "why, for those who wonder: kept in the history",
+	    .help = "why; the history keeps it",
 	    .kind = OPT_STRING,
 	    S(reason),
 	    .only = ACTS },
 	{ 'j', "json", NULL, "print JSON, one value a line", OPT_FLAG, S(json) },
-	{ 'w', "watch", NULL, "show the queue at a glance again each second", OPT_FLAG, S(watch) },
+	{ 'w', "watch", NULL, "show the glance again each second", OPT_FLAG, S(watch) },
 };
 
 static const struct opt_command commands[] = {
-	{ "list", NULL, "the messages in the queue, a line each" },
-	{ "show", "ID...", "all about a message: where it is, why, and what happened to it" },
-	{ "cat", "ID", "the text of a message as it is sent" },
-	{ "log", "[ID]", "what happened, to all or one" },
-	{ "metrics", NULL, "numbers for Prometheus" },
+	{ "list", NULL, "list the messages in the queue" },
+	{ "show", "ID...", "show a message: its state, what it waits for, what happened" },
+	{ "cat", "ID", "print a message as it is sent" },
+	{ "log", "[ID]", "show what happened, to all messages or one" },
+	{ "metrics", NULL, "print numbers for Prometheus" },
 	{ "check", NULL, "read the whole spool and name each fault" },
-	{ "hold", "ID...|--all", "keep from being sent" },
-	{ "release", "ID...|--all", "let go on what is held" },
-	{ "retry", "ID...|--all", "send at once what waits for another attempt, or has failed" },
-	{ "delete", "ID...|--all", "remove, unsent" },
+	{ "hold", "ID...|--all", "hold messages: do not send them" },
+	{ "release", "ID...|--all", "release held and uncertain messages" },
+	{ "retry", "ID...|--all", "make deferred, held, uncertain or failed messages due now" },
+	{ "delete", "ID...|--all", "remove messages without sending them" },
 };
 
 static const struct opt_program program = {
@@ -150,10 +150,10 @@ check_log(const struct status_options *options, const struct opt_rest *rest)
 	if (options->after == NULL)
 		return EX_OK;
 	if (!options->json)
-		return program_misuse(&program, "log: --after goes with --json");
+		return program_misuse(&program, "log: --after needs --json");
 	if (rest->argc > 0 || options->since != NULL || options->full)
 		return program_misuse(&program,
-		    "log: --after goes without an id, --since and --full");
+		    "log: --after cannot be combined with an id, --since or --full");
 	return EX_OK;
 }
 
@@ -168,7 +168,7 @@ check_operands(const struct status_options *options, const struct opt_rest *rest
 	if (command == NULL)
 		return EX_OK;
 	if (options->watch)
-		return program_misuse(&program, "--watch goes without a command");
+		return program_misuse(&program, "--watch cannot be combined with a command");
 	if (is_act(command)) {
 		if (options->all && rest->argc > 0)
 			return program_misuse(&program, "%s: expected ids or --all, not both",
@@ -176,7 +176,7 @@ check_operands(const struct status_options *options, const struct opt_rest *rest
 		if (!options->all && rest->argc == 0)
 			return program_misuse(&program, "%s: expected ids, or --all", command);
 		if (!options->all && filtered)
-			return program_misuse(&program, "%s: filters go with --all", command);
+			return program_misuse(&program, "%s: filters need --all", command);
 		return EX_OK;
 	}
 	if (strcmp(command, "show") == 0 && rest->argc == 0)

@@ -237,13 +237,13 @@ put_reports(struct metrics *m)
 	int64_t age = m->reports.oldest != 0 ? m->now - m->reports.oldest : 0;
 
 	plain(m, "mailq_reports_waiting", "gauge", m->reports.waiting,
-	    "Reports that the application is still to be told.");
+	    "Reports that the application has not acknowledged.");
 	plain(m, "mailq_reports_rejected", "gauge", m->reports.rejected,
 	    "Of these, reports that it has rejected before.");
 	plain(m, "mailq_reports_dead", "gauge", m->reports.dead,
 	    "Reports that were rejected too often and set aside.");
 	head(m, "mailq_reports_oldest_seconds", "gauge",
-	    "The age of the oldest report that is still to be told; 0: there is none.");
+	    "The age of the oldest report that is not acknowledged; 0 if there is none.");
 	puts_to(m, "mailq_reports_oldest_seconds");
 	put_seconds(m, age > 0 ? (uint64_t)age : 0);
 	plain(m, "mailq_reports_failures", "gauge", m->reported.failures,
@@ -260,15 +260,14 @@ put_counters(struct metrics *m)
 	put_counter(m, "asyncmail_sent_total", TOTAL_SENT,
 	    "Messages that a server accepted for every recipient that was left.");
 	put_counter(m, "asyncmail_errors_total", TOTAL_FAILED,
-	    "Messages given up: refused, expired, out of attempts or beyond a limit.");
+	    "Messages that failed: refused, expired, out of attempts or beyond a limit.");
 	put_counter(m, "asyncmail_deferred_total", TOTAL_DEFERRED,
 	    "Attempts after which a message was put off to be tried again.");
 	put_counter(m, "asyncmail_rate_limited_total", TOTAL_LIMITED,
-	    "Times that a limit was reached, and messages refused for one.");
+	    "How often a limit was reached, plus messages that failed because of a limit.");
 	put_counter(m, "mailq_attempts_total", TOTAL_ATTEMPTS,
 	    "Attempts that ended, with an answer for some recipient or uncertain.");
-	put_counter(m, "mailq_uncertain_total", TOTAL_UNCERTAIN,
-	    "Attempts after which nobody knows whether the message was accepted.");
+	put_counter(m, "mailq_uncertain_total", TOTAL_UNCERTAIN, "Attempts that ended uncertain.");
 }
 
 static void
@@ -306,7 +305,7 @@ put_recoveries(struct metrics *m)
 	plain(m, "mailq_recoveries_total", "counter", m->totals.recoveries,
 	    "Runners that died and were cleaned up after.");
 	head(m, "mailq_recovered_messages_total", "counter",
-	    "Messages that dead runners had in hand, by what became of them.");
+	    "Messages that a dead mailq-run had claimed, by what became of them.");
 	for (size_t i = 0; i < RECOVERED_COUNT; i++) {
 		labelled(m, "mailq_recovered_messages_total", "outcome", words[i], "");
 		put_number(m, m->totals.recovered[i]);
@@ -332,24 +331,24 @@ put_queue(struct metrics *m)
 	plain(m, "asyncmail_pending_messages", "gauge",
 	    messages[STATE_WAITING] + messages[STATE_DEFERRED] + messages[STATE_CLAIMED] +
 		messages[STATE_HELD] + messages[STATE_UNCERTAIN],
-	    "Messages in the queue that are neither sent nor given up.");
+	    "Messages in the spool, except the failed ones.");
 	head(m, "mailq_messages", "gauge", "Messages in the spool, by their state.");
 	for (int state = 0; state <= STATE_CLAIMED; state++) {
 		labelled(m, "mailq_messages", "state", state_text((enum state)state), "");
 		put_number(m, messages[state]);
 	}
 	head(m, "mailq_oldest_due_age_seconds", "gauge",
-	    "How long the message that has been due for longest has been so; 0: none is due.");
+	    "How long the oldest due message has been due; 0 if no message is due.");
 	puts_to(m, "mailq_oldest_due_age_seconds");
 	put_seconds(m, oldest_age(m));
-	plain(m, "mailq_runners", "gauge", m->counts.runners, "Runners (mailq-run) at work.");
+	plain(m, "mailq_runners", "gauge", m->counts.runners, "How many mailq-run are running.");
 }
 
 /* Of accounts that are used: those that are configured, or something is said of. */
 static void
 put_accounts(struct metrics *m)
 {
-	head(m, "mailq_account_parked", "gauge", "1 while the account rests after a fault.");
+	head(m, "mailq_account_parked", "gauge", "1 while the account is parked after a fault.");
 	for (size_t i = 0; i < m->row_count; i++) {
 		if (!m->rows[i].configured && !m->rows[i].parked)
 			continue;

@@ -20,7 +20,7 @@ obey_refresh(struct obedience *o)
 	if (scheduler_read(&fresh, o->spool, o->settings, &err) < 0) {
 		scheduler_release(&fresh);
 		if (strcmp(err.msg, o->told.msg) != 0)
-			log_error("%s: what held before goes on holding", err.msg);
+			log_error("%s; still using the previous configuration", err.msg);
 		o->told = err;
 		return;
 	}

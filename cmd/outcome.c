@@ -81,10 +81,23 @@ tally_release(struct tally *t)
 	free(t->settled);
 }
 
-/* The same where nothing went wrong but in an earlier attempt, of which the replies are in the
- * history. */
+#define OTHERS_SIZE 48
+
+/* Writes how many recipients have the message, " (sent to 2 others)", or "" if no recipient has it. */
+static const char *
+others_text(const struct tally *t, char ret[OTHERS_SIZE])
+{
+	ret[0] = '\0';
+	if (t->sent > 0)
+		snprintf(ret, OTHERS_SIZE, " (sent to %zu other%s)", (size_t)t->sent,
+		    t->sent == 1 ? "" : "s");
+	return ret;
+}
+
+/* Explains a message whose only failed recipients failed in an earlier attempt; the history has those
+ * replies. */
 static void
-explain_earlier(const struct work *work, char *text, size_t size)
+explain_earlier(const struct work *work, const char *others, char *text, size_t size)
 {
 	for (size_t i = 0; i < work->partial.count; i++) {
 		const struct recipient_outcome *one = &work->partial.settled[i];
@@ -92,31 +105,30 @@ explain_earlier(const struct work *work, char *text, size_t size)
 		if (one->outcome != EVENT_FAILED)
 			continue;
 		if (one->code > 0)
-			snprintf(text, size, "%s: %d in an earlier attempt (others were sent)",
-			    one->address, one->code);
+			snprintf(text, size, "%s: %d in an earlier attempt%s", one->address,
+			    one->code, others);
 		else
-			snprintf(text, size,
-			    "%s: given up in an earlier attempt (others were sent)", one->address);
+			snprintf(text, size, "%s: failed in an earlier attempt%s", one->address,
+			    others);
 		return;
 	}
 }
 
-/* One line that says why: the decisive reply, and whose, where there are several recipients. */
+/* Writes one line that says why: the decisive reply and, if there are several recipients, whose it is. */
 static void
 explain(const struct work *work, const struct tally *t, char *text, size_t size)
 {
-	char line[SMTP_REPLY_TEXT + 40];
+	char line[SMTP_REPLY_TEXT + 40], others[OTHERS_SIZE];
 	const struct smtp_reply *reply =
 	    t->blame != NULL ? smtp_recipient_reply(&work->job, t->blame) : &work->job.reply;
 
 	if (t->blame == NULL && t->failed > 0) {
-		explain_earlier(work, text, size);
+		explain_earlier(work, others_text(t, others), text, size);
 		return;
 	}
 	smtp_reply_line(reply, line, sizeof line);
 	if (work->job.n_recipients > 1 && t->blame != NULL && t->blame->reply != NULL)
-		snprintf(text, size, "%s: %s%s", t->blame->address, line,
-		    t->sent > 0 ? " (others were sent)" : "");
+		snprintf(text, size, "%s: %s%s", t->blame->address, line, others_text(t, others));
 	else
 		snprintf(text, size, "%s", line);
 }
@@ -252,7 +264,8 @@ conclude_attempt(struct work *work)
 		retry = next_attempt(work);
 	if (t.deferred > 0 && retry.verdict == RETRY_LATER) {
 		if (t.settled_count > 0 && write_partial(work, &t, false, &err) < 0) {
-			conclude_uncertain_for(work, "who has it cannot be recorded", err.msg);
+			conclude_uncertain_for(work,
+			    "the recipients that have it cannot be recorded", err.msg);
 			tally_release(&t);
 			return;
 		}
@@ -270,7 +283,9 @@ conclude_attempt(struct work *work)
 		work->plan = PLAN_FAILED;
 		counts->failed++;
 		if (write_partial(work, &t, true, &err) < 0)
-			log_error("%s: a retry by hand will reach those too who have it", err.msg);
+			log_error("%s; \"mailq-status retry\" will send the message also to "
+				  "recipients that have it",
+			    err.msg);
 	} else {
 		entry.reason = work->note;
 		work->plan = PLAN_SENT;

@@ -31,10 +31,9 @@ add_password(const char *id, const char *value, struct account_settings *list, s
 		return account_settings_add(list, "password", "", err);
 	if (strcmp(value, "-") != 0)
 		return err_set(err, EX_USAGE,
-		    "password: what stands on the command line is seen in the list of processes "
-		    "and the "
-		    "shell's history: expected password=- (it is then read from standard input), "
-		    "password_file or password_command");
+		    "password: other users see the command line, and the shell's history keeps it: "
+		    "expected password=- (reads it from standard input), password_file or "
+		    "password_command");
 	result = accounts_ask_password(id, &secret, err);
 	if (result == 0)
 		result = account_settings_add(list, "password", secret.s, err);
@@ -105,7 +104,7 @@ add(const struct accounts_command *c)
 	int result;
 
 	if (c->options->json && c->n > 1)
-		return misuse("add: expected one FILE with --json, or none for standard input");
+		return misuse("add: expected one FILE with --json, or no file for standard input");
 	if (!c->options->json && c->n < 2)
 		return misuse("add: expected an id and SETTING=VALUE ..., or --json [FILE]");
 	result =
@@ -207,11 +206,10 @@ static int delete (const struct accounts_command *c)
 	if (id == NULL)
 		return misuse("delete: expected the id of an account");
 	if (c->options->force && c->options->move_to != NULL)
-		return misuse("delete: --force does not go with --move-to");
+		return misuse("delete: --force cannot be combined with --move-to");
 	configured = accounts_configured(c->settings, id);
 	if (configured != NULL)
-		err_set(&err, EX_CONFIG,
-		    "account %s is not in the spool: it stands at %s, and is removed there", id,
+		err_set(&err, EX_CONFIG, "account %s is not in the spool: remove it at %s", id,
 		    configured->place);
 	else if (settings_account(c->settings, id) == NULL && !settings_broken(c->settings, id))
 		err_set(&err, EX_NOINPUT, "there is no account %s", id);

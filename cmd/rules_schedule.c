@@ -42,7 +42,7 @@ take_hours(struct rule *rule, const struct rules_options *o, struct err *err)
 	int start = rule->start_hour, end = rule->end_hour;
 
 	if (o->all_day && (o->from != NULL || o->to != NULL))
-		return err_set(err, EX_USAGE, "--all-day does not go with --from and --to");
+		return err_set(err, EX_USAGE, "--all-day cannot be combined with --from and --to");
 	if (o->all_day) {
 		rule->start_hour = rule->end_hour = -1;
 		rule->cross_midnight = false;

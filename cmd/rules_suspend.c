@@ -33,7 +33,7 @@ add_accounts(const struct settings *settings, struct buf *b)
 		buf_addf(b, "%s, ", settings_account_at(settings, i)->id);
 	for (size_t i = 0; i < settings->broken.n; i++)
 		buf_addf(b, "%s, ", settings->broken.v[i]);
-	buf_adds(b, "or default for messages that name none");
+	buf_adds(b, "or default for messages that name no account");
 }
 
 static bool

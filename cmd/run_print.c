@@ -69,7 +69,7 @@ print_skipped(const struct skipped *skipped)
 
 	log_escape(why, sizeof why, skipped->why, strlen(skipped->why));
 	if (skipped->next == INT64_MAX)
-		printf("no cycle is due, and none will be: %s\n", why);
+		printf("no cycle is due, and there will be no further cycle: %s\n", why);
 	else
 		printf("no cycle is due for %s: %s\n", clock_span(ahead > 0 ? ahead : 0, span),
 		    why);

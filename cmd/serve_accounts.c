@@ -119,8 +119,7 @@ put(struct http_request *r, struct serve *serve, const struct json *body, bool g
 	config = serve_config_get(serve);
 	configured = accounts_configured(&config->settings, id);
 	if (configured != NULL)
-		serve_reply_error(r,
-		    "account %s stands in the configuration (%s), and is changed there", id,
+		serve_reply_error(r, "account %s is in the configuration: change it at %s", id,
 		    configured->place);
 	else if (accounts_put(spool, &config->settings, id, ACCOUNTS_REPLACE, &list, &err) == 0)
 		done = true;
@@ -248,8 +247,7 @@ delete_account(struct http_request *r, struct serve *serve, const char *id, cons
 
 	/* One that there is not is gone, which is what was asked for: so the first service answered. */
 	if (configured != NULL)
-		serve_reply_error(r,
-		    "account %s stands in the configuration (%s), and is removed there", id,
+		serve_reply_error(r, "account %s is in the configuration: remove it at %s", id,
 		    configured->place);
 	else if (settings_account(settings, id) == NULL && !settings_broken(settings, id))
 		reply_deleted(r, 0, 0);

@@ -356,7 +356,7 @@ open_named(struct http_request *r, const struct captured_places *places, struct 
 	if (ret->fd >= 0 && mail_parse(ret->fd, ret->size, form_parameter, &ret->mail) == 0)
 		return true;
 	if (ret->fd < 0 && errno == ENOENT) {
-		http_reply_detail(r, 404, "There is no captured message of this id");
+		http_reply_detail(r, 404, "No captured message has this id");
 		return false;
 	}
 	err_io(&err, "captured message %s", id);

@@ -159,7 +159,7 @@ reload_accounts(struct serve *serve)
 		replace(serve, config);
 		return;
 	}
-	log_error("%s; the accounts stay as they were", err.msg);
+	log_error("%s; still using the previous accounts", err.msg);
 	pthread_mutex_lock(&serve->config_lock);
 	old->stamp = look(serve);
 	old->settled = true;
@@ -248,9 +248,8 @@ serve_config_load(struct serve *serve, struct err *err)
 	if (serve->public && serve_tokens_none(loaded->tokens) && !serve->options->insecure) {
 		free_loaded(loaded);
 		return err_set(err, EX_CONFIG,
-		    "there is no token (server.api_token), and other machines can connect; "
-		    "expected "
-		    "a token, or --insecure");
+		    "other machines can connect and no token is set: expected server.api_token, or "
+		    "--insecure");
 	}
 	pthread_mutex_lock(&serve->reload_lock);
 	config = make(serve, loaded, err);

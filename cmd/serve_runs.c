@@ -209,7 +209,7 @@ serve_start_run(struct serve *serve, const char *const *args, struct err *err)
 	if (start(serve, args, &pid, err) < 0)
 		return -1;
 	if (start_thread(reap_in_thread, (void *)(intptr_t)pid) < 0)
-		log_warning("mailq-run %d will stay as a zombie when it ends: %s", (int)pid,
+		log_warning("mailq-run %d will remain as a zombie when it ends: %s", (int)pid,
 		    strerrordesc_np(errno));
 	return 0;
 }
@@ -271,7 +271,7 @@ begin_cycle(struct serve *serve, struct serve_runs *runs, struct err *err)
 	runs->users++;
 	if (start_thread(attend_cycle, cycle) == 0)
 		return 0;
-	log_warning("mailq-run %d will stay as a zombie when it ends: %s", (int)cycle->pid,
+	log_warning("mailq-run %d will remain as a zombie when it ends: %s", (int)cycle->pid,
 	    strerrordesc_np(errno));
 	runs->cycles--;
 	runs->users--;

@@ -53,7 +53,7 @@ take_until(struct serve_faults *faults, const struct json *body, struct suspensi
 		    "value is not a valid integer");
 	else if (seconds <= ret->since / USEC || seconds > INT64_MAX / USEC)
 		serve_fault(faults, "body", "until", "value_error",
-		    "expected an instant that lies ahead, in Unix seconds");
+		    "expected a time in the future, in Unix seconds");
 	else
 		ret->until = seconds * USEC;
 }

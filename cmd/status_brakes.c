@@ -212,7 +212,7 @@ print_limited(const struct brake_limit *one)
 	if (one->next != 0)
 		printf("; next slot at %s", status_time(one->next, text));
 	else if (!one->unreadable)
-		fputs("; a mailq-run at work holds its slots", stdout);
+		fputs("; a running mailq-run holds its slots", stdout);
 	putchar('\n');
 }
 

@@ -99,14 +99,12 @@ check_account(const char *id, const char *file, void *arg)
 
 	snprintf(path, sizeof path, "accounts/%.200s", id);
 	if (configured != NULL) {
-		snprintf(text, sizeof text,
-		    "there is an account of this id at %s too, which holds; this file is passed "
-		    "over",
+		snprintf(text, sizeof text, "ignored: an account of this id is at %s",
 		    configured->place);
 		tell_account(check, path, text);
 	}
 	if (!account_id_valid(id))
-		tell_account(check, path, "its name is no account's id");
+		tell_account(check, path, "its name is not the id of an account");
 	else if (file != NULL && account_parse(id, file, path, &account, &err) < 0)
 		tell_fault(check, path, err.msg);
 	if (account.fallback != NULL &&

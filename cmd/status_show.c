@@ -396,7 +396,7 @@ status_cat(struct spool *spool, const char *id)
 		return err_print(&err);
 	if (!found.is_there) {
 		err_set(&err, EX_NOINPUT,
-		    "no message \"%s\" in the queue (one that was sent is not kept)", id);
+		    "no message \"%s\" in the queue (sent messages are not stored)", id);
 		return err_print(&err);
 	}
 	if (found.fd < 0)

@@ -40,7 +40,7 @@ look_at_disk(const struct spool *spool)
 	return disk;
 }
 
-/* What the application is still to be told, and how the last call to it went. */
+/* The reports that the application has not acknowledged, and how the last call to it went. */
 struct backlog {
 	bool shown; /* there is an application, or something that it never took */
 	struct reports_backlog counts;
@@ -72,19 +72,19 @@ print_backlog(const struct backlog *backlog)
 
 	if (!backlog->shown)
 		return;
-	printf("  %-10s %9llu to be told", "reports", (unsigned long long)counts->waiting);
+	printf("  %-10s %9llu not acknowledged", "reports", (unsigned long long)counts->waiting);
 	if (counts->oldest != 0)
 		printf(", the oldest %s old",
 		    clock_span(now > counts->oldest ? now - counts->oldest : 0, span));
 	if (counts->rejected > 0)
 		printf(", %llu rejected before", (unsigned long long)counts->rejected);
 	if (counts->dead > 0)
-		printf("; %llu set aside (\"mailq-run --resend-reports\" tells them again)",
+		printf("; %llu set aside (\"mailq-run --resend-reports\" sends them again)",
 		    (unsigned long long)counts->dead);
 	putchar('\n');
 	if (state->failures == 0)
 		return;
-	printf("The application cannot be told, %u time%s in a row", state->failures,
+	printf("Reports failed %u time%s in a row", state->failures,
 	    state->failures == 1 ? "" : "s");
 	if (state->until > now)
 		printf(", next at %s", status_time(state->until, text));
@@ -131,7 +131,7 @@ print_states(const struct counts *counts)
 		if (state == STATE_DEFERRED && counts->next_due != 0)
 			printf("  next due %s", status_time(counts->next_due, text));
 		if (state == STATE_CLAIMED && counts->runners > 0)
-			printf("  by %zu mailq-run at work", counts->runners);
+			printf("  by %zu running mailq-run", counts->runners);
 		putchar('\n');
 	}
 }

@@ -51,10 +51,10 @@ static int
 say_sending(const struct asking *asking, struct why *ret)
 {
 	if (runner_is_at_work(asking->spool, asking->message->runner))
-		why_set(ret, WHY_SENDING, 0, "mailq-run has it in hand");
+		why_set(ret, WHY_SENDING, 0, "a mailq-run has claimed it");
 	else
 		why_set(ret, WHY_SENDING, 0,
-		    "the mailq-run that had it in hand is dead; the next one goes on");
+		    "the mailq-run that had claimed it is dead; the next mailq-run settles it");
 	return 0;
 }
 

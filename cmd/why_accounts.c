@@ -45,7 +45,7 @@ look_at_park(const struct asking *asking, const struct account *account, struct 
 	if (park_read(asking->spool, account->id, &park, NULL) != 1 || park.until <= asking->now)
 		return 0;
 	why_set(ret, WHY_PARKED, park.until,
-	    "account %s, which rests until %s after %u fault%s in a row: %s: %s", account->id,
+	    "account %s, which is parked until %s after %u fault%s in a row: %s: %s", account->id,
 	    status_time(park.until, until), park.faults, park.faults == 1 ? "" : "s", park.class,
 	    park.reason);
 	return 1;
@@ -97,7 +97,7 @@ look_at_limit(const struct asking *asking, const struct account *account,
 		why_set(&ret->why, kind, look.next, "%s of account %s; next slot at %s", text,
 		    account->id, status_time(look.next, next));
 	else
-		why_set(&ret->why, kind, 0, "%s of account %s; a mailq-run at work holds its slots",
+		why_set(&ret->why, kind, 0, "%s of account %s; a running mailq-run holds its slots",
 		    text, account->id);
 	return 1;
 }

@@ -92,7 +92,7 @@ why_held(const struct asking *asking, struct why *ret, struct err *err)
 
 	if (read_last(asking, EVENT_HELD, &last, err) < 0)
 		return -1;
-	why_set(ret, WHY_HELD, 0, "it was held%s%s%s; \"mailq-status release\" lets it go",
+	why_set(ret, WHY_HELD, 0, "it was held%s%s%s; \"mailq-status release\" releases it",
 	    when(&last, at), last.reason[0] != '\0' ? " " : "", last.reason);
 	return 0;
 }
@@ -124,7 +124,7 @@ why_failed(const struct asking *asking, struct why *ret, struct err *err)
 	if (read_last(asking, EVENT_FAILED, &last, err) < 0)
 		return -1;
 	why_set(ret, WHY_FAILED, 0, "%s%s%s%s; \"mailq-status retry\" tries again",
-	    last.class[0] != '\0' ? status_class(last.class) : "it was given up", when(&last, at),
+	    last.class[0] != '\0' ? status_class(last.class) : "it failed", when(&last, at),
 	    last.reason[0] != '\0' ? ": " : "", last.reason);
 	return 0;
 }

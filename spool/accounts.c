@@ -66,7 +66,7 @@ check_trust(const struct spool *spool, int fd, const char *name, struct err *err
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return err_set(err, EX_DATAERR,
 		    "spool %s: " DIRECTORY
-		    "/%s: its mode is %04o; expected 0600, as others may write it",
+		    "/%s: its mode is %04o; expected 0600, because other users may write it",
 		    spool->path, name, (unsigned int)st.st_mode & 07777);
 	return 0;
 }

@@ -231,7 +231,7 @@ answer_give(struct answer *a, int status, struct view text, struct err *err)
 	    sum_of(text));
 
 	if (text.len > ANSWER_TEXT_MAX)
-		return err_set(err, EX_SOFTWARE, "an answer of %zu bytes is not kept", text.len);
+		return err_set(err, EX_SOFTWARE, "an answer of %zu bytes is not stored", text.len);
 	if (ftruncate(a->fd, (off_t)a->head) < 0 ||
 	    fs_pwrite(a->fd, line, (size_t)n, (off_t)a->head) < 0 ||
 	    fs_pwrite(a->fd, text.s, text.len, (off_t)a->head + n) < 0 || fsync(a->fd) < 0 ||

@@ -255,10 +255,10 @@ look_at_id(const char *name, unsigned char type, void *arg)
 
 	snprintf(path, sizeof path, "id/%x/%s", shard->number, name);
 	if (name_decode(name, plain) < 0 || strlen(name) > ID_TEXT_MAX)
-		check_tell(shard->c, CHECK_FAULT, path, "its name is no encoded id");
+		check_tell(shard->c, CHECK_FAULT, path, "its name is not an encoded id");
 	else if (spool_id_shard(name) != shard->number)
-		check_tell(shard->c, CHECK_FAULT, path,
-		    "stands in the wrong directory; expected id/%x", spool_id_shard(name));
+		check_tell(shard->c, CHECK_FAULT, path, "is in the wrong directory; expected id/%x",
+		    spool_id_shard(name));
 	else if (type != DT_LNK && type != DT_UNKNOWN)
 		check_tell(shard->c, CHECK_FAULT, path, "is not a symbolic link to a token");
 	return 0;
@@ -310,7 +310,7 @@ look_at_parked(const char *name, unsigned char type, void *arg)
 	snprintf(path, sizeof path, "parked/%s", name);
 	check_entry(c, c->dir, name, path);
 	if (strlen(name) > LANE_PART_MAX || name_decode(name, account) < 0)
-		check_tell(c, CHECK_FAULT, path, "its name is no encoded account");
+		check_tell(c, CHECK_FAULT, path, "its name is not an encoded account");
 	else if (park_read(c->spool, account, &park, &err) < 0)
 		check_tell_err(c, path, &err);
 	return 0;
@@ -359,7 +359,7 @@ look_at_corrupt(const char *name, unsigned char type, void *arg)
 	(void)type;
 	snprintf(path, sizeof path, "corrupt/%s", name);
 	check_tell(arg, CHECK_NOTE, path,
-	    "was set aside; it may be looked at, released if it is sound, or deleted");
+	    "is a damaged message; you may look at it, release it if it is sound, or delete it");
 	return 0;
 }
 

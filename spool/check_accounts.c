@@ -26,7 +26,7 @@ look_at_account(const char *name, unsigned char type, void *arg)
 		check_tell(c, CHECK_NOTE, path,
 		    "was left by a process that died while it wrote; the next change removes it");
 	else if (strlen(name) > LANE_PART_MAX || name_decode(name, id) < 0)
-		check_tell(c, CHECK_FAULT, path, "its name is no encoded account");
+		check_tell(c, CHECK_FAULT, path, "its name is not an encoded account");
 	else if (!S_ISREG(st.st_mode))
 		check_tell(c, CHECK_FAULT, path, "is not a regular file");
 	else if (st.st_uid != c->root.st_uid && st.st_uid != 0)
@@ -35,9 +35,9 @@ look_at_account(const char *name, unsigned char type, void *arg)
 		    (unsigned int)st.st_uid, (unsigned int)c->root.st_uid);
 	else if (st.st_mode & 077)
 		check_tell(c, CHECK_FAULT, path,
-		    "its mode is %04o; expected 0600, as there may be a password in it%s",
+		    "its mode is %04o; expected 0600, because it may contain a password%s",
 		    (unsigned int)st.st_mode & 07777,
-		    st.st_mode & 022 ? "; it does not count, as others may write it" : "");
+		    st.st_mode & 022 ? "; ignored, because other users may write it" : "");
 	return 0;
 }
 

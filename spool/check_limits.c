@@ -37,7 +37,7 @@ look_at_limit(const char *name, unsigned char type, void *arg)
 	snprintf(path, sizeof path, LIMIT_DIRECTORY "/%s", name);
 	if (!limit_name_is_valid(name)) {
 		check_tell(c, CHECK_FAULT, path,
-		    "its name is no encoded account, or account and domain");
+		    "its name is not an encoded account, or account and domain");
 		return 0;
 	}
 	if (fstatat(c->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)

@@ -74,16 +74,15 @@ check_place(const struct spot *spot, const char *path, const struct message_name
 	const char *batch = record->batch != NULL ? record->batch : "";
 
 	if (spot->in_bucket && name->priority != spot->bucket.priority)
-		check_tell(spot->c, CHECK_FAULT, path, "stands in a bucket of priority %d",
+		check_tell(spot->c, CHECK_FAULT, path, "is in a bucket of priority %d",
 		    spot->bucket.priority);
 	if (spot->in_bucket && name->due < spot->bucket.start)
 		check_tell(spot->c, CHECK_FAULT, path,
-		    "is due before its bucket begins, and goes out late for it");
+		    "is due before its bucket begins, so it is sent late");
 	if (lane_parse(spot->lane, &lane) < 0 || strcmp(lane.account, record->account) != 0 ||
 	    strcmp(lane.batch, batch) != 0)
 		check_tell(spot->c, CHECK_NOTE, path,
-		    "its record names the account \"%s\" and the batch \"%s\"; it goes as its lane "
-		    "says",
+		    "its record names the account \"%s\" and the batch \"%s\"; its lane decides",
 		    record->account, batch);
 }
 
@@ -223,7 +222,7 @@ look_at_stray(const char *name, unsigned char type, void *arg)
 		check_tell(strays->c, CHECK_FAULT, path, "is not a directory");
 	else if (!strays->is_right(name))
 		check_tell(strays->c, CHECK_FAULT, path,
-		    "is not the name of %s; nobody looks into it", strays->expected);
+		    "is not the name of %s; its contents are ignored", strays->expected);
 	return 0;
 }
 
@@ -353,7 +352,7 @@ check_runner(struct checking *c, int cur, const char *token)
 	snprintf(path, sizeof path, "cur/%s", token);
 	if (!alive)
 		check_tell(c, CHECK_NOTE, path,
-		    "was left by a mailq-run that died; the next one settles what is in it");
+		    "was left by a dead mailq-run; the next mailq-run settles it");
 	if (dirs_list(dir, &lanes, dirs_compare_text) < 0)
 		return;
 	for (size_t i = 0; i < lanes.count; i++) {

@@ -130,7 +130,7 @@ look_at_kept(const char *name, unsigned char type, void *arg)
 		kept->has_file = true;
 	else if (!part_is_hash(name) && !part_is_remote_name(name) && name[0] != '.')
 		check_tell(kept->c, CHECK_FAULT, path,
-		    "is not the name of an attachment, nor of what is known of one");
+		    "is not the name of an attachment, nor of a file about one");
 	return 0;
 }
 
@@ -160,7 +160,7 @@ look_at_token(const char *token, unsigned char type, void *arg)
 	    faccessat(c->spool->tmp, token, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
 	    faccessat(parts, token, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		check_tell(c, CHECK_FAULT, path,
-		    "has no file.INODE in it: nobody will notice when its messages are gone");
+		    "contains no file.INODE: it will not be removed with its messages");
 	return 0;
 }
 

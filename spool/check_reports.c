@@ -91,8 +91,8 @@ look_at_link(const char *name, unsigned char type, void *arg)
 		check_tell(c, CHECK_FAULT, path, "is not a regular file");
 	else if (parsed.number > st.st_size)
 		check_tell(c, CHECK_FAULT, path,
-		    "says that %lld bytes of a journal of %lld were told", (long long)parsed.number,
-		    (long long)st.st_size);
+		    "says that %lld bytes of a journal of %lld were reported",
+		    (long long)parsed.number, (long long)st.st_size);
 	else
 		check_readable(c, name, path);
 	return 0;
@@ -157,7 +157,7 @@ look_at_segment(const char *name, unsigned char type, void *arg)
 	if (whole < 0)
 		check_tell_unread(c, path, "cannot be read");
 	else if (whole == 0)
-		set_aside(c, part->dir, name, path, "is damaged: a line of it is no report");
+		set_aside(c, part->dir, name, path, "is damaged: a line in it is not a report");
 	return 0;
 }
 

@@ -270,7 +270,7 @@ content_read(struct content *c, uint64_t at, void *bytes, size_t n, struct err *
 
 	if (n > c->size || at > c->size - n) {
 		errno = ENODATA;
-		return err_io(err, "a message is read beyond its end");
+		return err_io(err, "a message is read past its end");
 	}
 	while (n > 0) {
 		size_t i = find_segment(c, at);

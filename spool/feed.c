@@ -244,7 +244,7 @@ feed_open(struct spool *spool, const char *cursor, uint64_t events, struct feed 
 	feed->now = cursor != NULL && strcmp(cursor, "now") == 0;
 	if (cursor != NULL && *cursor != '\0' && !feed->now && parse_cursor(feed, cursor) < 0)
 		return err_set(err, EX_USAGE,
-		    "the cursor is not one that was given out; expected such, or \"now\"");
+		    "the cursor is invalid; expected a cursor of an earlier answer, or \"now\"");
 	feed->until = clock_now();
 	if (feed->now)
 		feed->horizon = feed->until - WINDOW;

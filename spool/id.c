@@ -76,7 +76,7 @@ id_take(struct spool *spool, const char *id, const char *token, const char *sibl
 			if (errno == EWOULDBLOCK)
 				return err_set(err, EX_TEMPFAIL,
 				    "the id %s is being added by another process; try again", id);
-			return err_io(err, "cannot look after the draft that holds the id %s", id);
+			return err_io(err, "cannot look at the draft that has the id %s", id);
 		}
 	}
 	return err_set(err, EX_TEMPFAIL, "the id %s is contended; try again", id);

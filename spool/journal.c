@@ -294,7 +294,7 @@ journal_recovered(struct journal *journal, uint64_t completed, uint64_t put_back
 	char reason[160];
 
 	snprintf(reason, sizeof reason,
-	    "a mailq-run died; of the messages it had in hand %" PRIu64
+	    "a mailq-run died; of the messages it had claimed %" PRIu64
 	    " were finished as recorded, %" PRIu64 " put back, %" PRIu64 " are uncertain",
 	    completed, put_back, uncertain);
 	begin_line(journal, &w, EVENT_RECOVERED);

@@ -51,9 +51,8 @@ put_holder(struct buf *b, unsigned int place, uint64_t held)
 int
 limit_page_write(struct limit_file *file)
 {
-	static const char hint[] =
-	    "\nBelow, when each message left; the one behind the latest is the "
-	    "oldest.  See mailq-spool(5).\n";
+	static const char hint[] = "\nBelow is when each message left; the line after the latest "
+				   "is the oldest.  See mailq-spool(5).\n";
 	AUTO_BUF struct buf b = BUF_INIT(LIMIT_PAGE);
 	const struct limit_page *page = &file->page;
 	char head[HEAD_LEN + 1];

@@ -95,9 +95,8 @@ read_entry(const struct spool *spool, int dir, const char *name, struct park *re
 	}
 	if (parse(&text, ret) < 0)
 		return err_set(err, EX_DATAERR,
-		    "spool %s: %s/%s is not as expected: lines \"until: "
-		    "SECONDS.MICROSECONDS\", ...; "
-		    "it may be deleted",
+		    "spool %s: %s/%s is damaged: expected lines \"until: SECONDS.MICROSECONDS\", "
+		    "...; you may delete it",
 		    spool->path, DIRECTORY, name);
 	return 1;
 }

@@ -35,7 +35,8 @@ check_trust(const struct spool *spool, int fd, struct err *err)
 		    spool->path, (unsigned int)st.st_uid, (unsigned int)root.st_uid);
 	if (st.st_mode & (root.st_mode & S_IWGRP ? S_IWOTH : S_IWOTH | S_IWGRP))
 		return err_set(err, EX_DATAERR,
-		    "spool %s: " RULES ": its mode is %04o; expected %04o, as others may write it",
+		    "spool %s: " RULES
+		    ": its mode is %04o; expected %04o, because other users may write it",
 		    spool->path, (unsigned int)st.st_mode & 07777,
 		    root.st_mode & S_IWGRP ? 0660U : 0600U);
 	return 0;

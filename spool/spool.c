@@ -135,7 +135,7 @@ check_unused(int root, struct err *err)
 		return 1;
 	if (unused.stranger)
 		return err_set(err, EX_CONFIG,
-		    "it is no spool (no file \"%s\" in it), and not empty", MARKER);
+		    "it is not a spool (no file \"%s\" in it), and not empty", MARKER);
 	return 0;
 }
 

@@ -114,8 +114,8 @@ read_lines(const struct spool *spool, int dir, const char *entry, struct suspens
 		    err_io(err, "spool %s: %s/%s", spool->path, DIRECTORY, entry);
 	if (lines_parse(&text, take_line, &lines) < 0)
 		return err_set(err, EX_DATAERR,
-		    "spool %s: %s/%s is not as expected: lines \"since: SECONDS.MICROSECONDS\", "
-		    "...; it holds until it is lifted",
+		    "spool %s: %s/%s is damaged: expected lines \"since: SECONDS.MICROSECONDS\", "
+		    "...; it is a suspension until \"mailq-rules activate\"",
 		    spool->path, DIRECTORY, entry);
 	*one = lines;
 	return 1;

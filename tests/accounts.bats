@@ -379,19 +379,19 @@ From: other@a.example	Subject: [--account other]'
 	printf 'accounts: (\n{ id = "main"; host = "conf.example"; } );' >"$MAILQ_CONFIG"
 	for command in 'set main port=26' 'add main --replace host=x' 'delete main --force'; do
 		run -78 --separate-stderr rules $command
-		assert_match "$stderr" "account main is not in the spool: it stands at $MAILQ_CONFIG:2"
+		assert_match "$stderr" "account main is not in the spool: (change|remove) it at $MAILQ_CONFIG:2"
 	done
 	run -0 --separate-stderr rules list --json
-	assert_match "$stderr" "accounts/main: it is passed over, as there is an account of this id at $MAILQ_CONFIG:2"
+	assert_match "$stderr" "accounts/main: ignored: an account of this id is at $MAILQ_CONFIG:2"
 	assert_equal "$(grep -c '"id":"main"' <<<"$output")" 1
 	assert_equal "$(head -n1 <<<"$output" | value host)" conf.example
 	assert_equal "$(head -n1 <<<"$output" | value read_only)" True
 	run -65 --separate-stderr mailq-status check
-	assert_match "$output" "accounts/main: there is an account of this id at $MAILQ_CONFIG:2 too, which holds"
+	assert_match "$output" "accounts/main: ignored: an account of this id is at $MAILQ_CONFIG:2"
 	# What the environment makes is not to be changed, either.
 	: >"$MAILQ_CONFIG"
 	SMTP_HOST=env.example run -78 --separate-stderr rules add default host=x
-	assert_match "$stderr" 'account default is not in the spool: it stands at environment variables SMTP_'
+	assert_match "$stderr" 'account default is not in the spool: change it at environment variables SMTP_'
 }
 
 # ---- damage ------------------------------------------------------------------------------------
@@ -444,7 +444,7 @@ From: other@a.example	Subject: [--account other]'
 	assert_equal "$(ids)" '*main other'
 	chmod 660 "$MAILQ_SPOOL/accounts/main"
 	run -0 --separate-stderr rules list
-	assert_match "$stderr" 'accounts/main: its mode is 0660; expected 0600, as others may write it'
+	assert_match "$stderr" 'accounts/main: its mode is 0660; expected 0600, because other users may write it'
 	assert_match "$output" ' main .* cannot be used'
 	rm "$MAILQ_SPOOL/accounts/main"
 	ln -s /etc/passwd "$MAILQ_SPOOL/accounts/main"
@@ -783,7 +783,7 @@ sample() {
 	assert_equal "$output" 'smtp4dev: made
 smtp4dev-2: made
 mail.example.com: made'
-	assert_match "$stderr" '^mailq-rules: account smtp4dev: its password goes to smtp4dev without TLS, as the file says'
+	assert_match "$stderr" '^mailq-rules: account smtp4dev: the file says that its password goes to smtp4dev without TLS'
 	assert_equal "$(wc -l <<<"$stderr")" 1
 	[[ $stderr != *S3cret* ]]
 	assert_equal "$(ids)" '*smtp4dev*smtp4dev-2*mail.example.com'
@@ -820,7 +820,7 @@ mail.example.com: made'
 		 {"MAIL_SERVER":"localhost","MAIL_PORT":25,"SUPPRESS_SEND":1},
 		 {"MAIL_SERVER":"127.0.0.1","MAIL_PORT":$port}]
 	EOT
-	assert_equal "$(grep -c 'SUPPRESS_SEND: it captures mail, and sends none; it is nobody.s fallback, nor' warnings)" 2
+	assert_equal "$(grep -c 'SUPPRESS_SEND: it captures mail and sends nothing; it is no fallback of another account, and not the default' warnings)" 2
 	assert_equal "$(rules list --json | value id | xargs)" '127.0.0.1-2 127.0.0.1-3 127.0.0.1 localhost'
 	assert_equal "$(shown 127.0.0.1-2 fallback)" 127.0.0.1-3
 	for id in 127.0.0.1 localhost 127.0.0.1-3; do
@@ -839,7 +839,7 @@ mail.example.com: made'
 	run -0 --separate-stderr rules list
 	rm -rf "$MAILQ_SPOOL/accounts"
 	run -0 --separate-stderr rules import - <<<'[{"MAIL_SERVER":"only","SUPPRESS_SEND":1}]'
-	assert_match "$stderr" "nobody's fallback\$"
+	assert_match "$stderr" "no fallback of another account\$"
 }
 
 @test "import: names that others have are passed over" {
@@ -975,10 +975,10 @@ kept_are() { # NAME COUNT
 	start_server watch mailq-run --watch
 	wait_for kept_are_some one
 	echo 'nonsense' >>"$MAILQ_CONFIG"
-	wait_for file_has watch.log 'goes on holding'
+	wait_for file_has watch.log 'still using the previous'
 	wait_for kept_are one 60
 	stop_server watch
-	assert_equal "$(grep -c 'goes on holding' watch.log)" 1
+	assert_equal "$(grep -c 'still using the previous' watch.log)" 1
 }
 kept_are_some() {
 	[ "$(kept "$1")" -gt 0 ]

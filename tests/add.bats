@@ -161,9 +161,9 @@ small() {
 @test "flags: misuse is 64, with one line and where to look" {
 	refuse 64 '^mailq-add: no --subject \(it may be empty\).*mailq-add --help' --to b@example.org --body B
 	refuse 64 'no recipient; expected --to, --cc or --bcc' --subject S --body B
-	refuse 64 '"x@example.org": recipients as arguments go with a whole message' --subject S --body B \
+	refuse 64 '"x@example.org": recipients as arguments need a whole message' --subject S --body B \
 		--to b@example.org x@example.org
-	refuse 64 '-t reads a whole message; it does not go with --to' -t --to b@example.org --subject S
+	refuse 64 '-t reads a whole message; it cannot be combined with --to' -t --to b@example.org --subject S
 	refuse 64 '--body and --body-file exclude each other' --to b@example.org --subject S --body B \
 		--body-file /dev/null
 	refuse 64 '--priority: "urgent" is not immediate, high, medium, low or 0 to 3' --to b@example.org \
@@ -342,9 +342,9 @@ small() {
 }
 
 @test "raw: misuse is 64" {
-	refuse 64 'mailq-add: no recipient; expected some as arguments, or -t' </dev/null
-	refuse 64 '-b: SMTP on standard input is not spoken here' -bs </dev/null
-	refuse 64 '-b: this is no daemon' -bd </dev/null
+	refuse 64 'mailq-add: no recipient; expected recipients as arguments, or -t' </dev/null
+	refuse 64 '-b: SMTP on standard input is not supported' -bs </dev/null
+	refuse 64 '-b: mailq-add is no daemon' -bd </dev/null
 	refuse 64 '-N: "sometimes" is neither' -N sometimes b@example.org </dev/null
 	refuse 64 '-R: "all" is neither' -R all b@example.org </dev/null
 	refuse 64 'expected an argument' -f </dev/null
@@ -355,7 +355,7 @@ small() {
 	refuse 65 'recipient "a@b\\x0aRCPT' $'a@b\nRCPT TO:<x@y>' < <(small)
 	refuse 65 '^mailq-add: -f: ' -f 'a@b c' b@example.org < <(small)
 	refuse 65 '^mailq-add: -F: ' -F $'x\nBcc: evil@example.net' b@example.org < <(printf 'To: x\n\nB\n')
-	refuse 65 'no recipient: the header has none in To, Cc or Bcc' -t < <(printf 'Subject: S\n\nB\n')
+	refuse 65 'no recipient: the headers To, Cc and Bcc name no recipient' -t < <(printf 'Subject: S\n\nB\n')
 	refuse 65 '[Tt]o: ' -t < <(printf 'To: a@@b\n\nB\n')
 	refuse 65 'header' -i b@example.org < <(printf 'X: '; head -c 2000000 /dev/zero | tr '\0' 'x'; printf '\n\nB\n')
 }
@@ -394,7 +394,7 @@ small() {
 		'c@example.org -t -- d@example.org' ' -t'; do
 		run --separate-stderr ./sendmail -v -i b@example.org $behind <mail
 		assert_status 64
-		assert_match "$stderr" '"-.*" stands behind a recipient: .* behind "--"'
+		assert_match "$stderr" '"-.*" follows a recipient: .* after "--"'
 	done
 	run --separate-stderr ./sendmail -v -i - <mail
 	assert_status 64
@@ -712,9 +712,9 @@ msg() { # ID [MORE]
 }
 
 @test "json: misuse is 64" {
-	refuse 64 '--subject does not go with --json' --json --subject S
-	refuse 64 '--id does not go with --json' --json --id X
-	refuse 64 '-t does not go with --json' --json -t
+	refuse 64 '--subject cannot be combined with --json' --json --subject S
+	refuse 64 '--id cannot be combined with --json' --json --id X
+	refuse 64 '-t cannot be combined with --json' --json -t
 	refuse 66 'nowhere.json: No such file' --json nowhere.json
 	refuse 65 '^mailq-add: --account: no account "nobody" \(known: ' --json --account nobody </dev/null
 }
@@ -766,7 +766,7 @@ msg() { # ID [MORE]
 	run --separate-stderr mailq-add --id X c@example.org < <(small)
 	assert_status 0
 	assert_equal "$output" ""
-	assert_equal "$stderr" 'mailq-add: id "X" is known already; not queued again'
+	assert_equal "$stderr" 'mailq-add: duplicate id "X"; not queued'
 	assert_equal "$(recipients X)" b@example.org
 	{ msg Y; echo; msg X; echo; msg Y; echo; msg Z; } >in
 	run --separate-stderr mailq-add --json in
@@ -823,7 +823,7 @@ msg() { # ID [MORE]
 	touch mine/notes.txt
 	run --separate-stderr mailq-add -s "$PWD/mine" b@example.org < <(small)
 	assert_status 78
-	assert_match "$stderr" 'it is no spool .*, and not empty$'
+	assert_match "$stderr" 'it is not a spool .*, and not empty$'
 	assert_equal "$(ls mine)" notes.txt
 	mkdir -m 700 other
 	echo 'mailq-spool 99' >other/mailq-spool
@@ -856,7 +856,7 @@ msg() { # ID [MORE]
 		run -74 --separate-stderr bash -c 'mailq-add --json in >&9'
 		exec 9>&-
 		assert_equal "${#stderr_lines[@]}" 2
-		assert_match "${stderr_lines[0]}" 'what is queued cannot be told: standard output: Broken pipe'
+		assert_match "${stderr_lines[0]}" 'the ids of queued messages cannot be printed: standard output: Broken pipe'
 		if [ "$count" -eq 30 ]; then
 			assert_equal "${stderr_lines[1]}" 'mailq-add: in: what begins behind line 30 is not queued'
 			assert_equal "$(queued)" 30

@@ -49,7 +49,7 @@ bounces() {
 	mailq-status log --json | jq -r "select(.event == \"bounced\") | $1"
 }
 
-@test "a report is on record once, and is to be told to the application" {
+@test "a report is on record once, and is reported to the application" {
 	sent MSG-1 --to you@example.org
 	RETURNED=MSG-1@app.example report -- "$(failed you@example.org)" >report
 	run -0 --separate-stderr mailq-add --bounce <report
@@ -61,7 +61,7 @@ bounces() {
 	[ -n "$(find "$MAILQ_SPOOL/reports" -name "$token,*")" ]
 	run -0 --separate-stderr mailq-add --bounce <report
 	assert_equal "$output" ''
-	assert_match "$stderr" 'MSG-1: .* known already'
+	assert_match "$stderr" 'MSG-1: this bounce is recorded already'
 	assert_equal "$(bounces .id)" MSG-1
 	run -0 mailq-status show MSG-1
 	assert_match "$output" 'bounced for you@example\.org by mx\.example\.org: hard: 550 5\.1\.1'
@@ -80,7 +80,7 @@ bounces() {
 	assert_equal "$(bounces .id | paste -sd' ')" 'MSG-2 MSG+1 MSG-3'
 	report 'Original-Envelope-Id: MSG+2B1' -- "$(failed him@example.org)" >report
 	run -0 --separate-stderr mailq-add --bounce <report
-	assert_match "$stderr" 'MSG\+1: .* known already'
+	assert_match "$stderr" 'MSG\+1: this bounce is recorded already'
 }
 
 @test "the message is found by its Message-ID, and of several the latest to that recipient" {
@@ -139,7 +139,7 @@ bounces() {
 		'Status: 2.0.0' >report
 	run -0 --separate-stderr mailq-add --bounce <report
 	assert_equal "$output" ''
-	assert_match "$stderr" 'all went well'
+	assert_match "$stderr" 'was delivered; nothing is recorded'
 	assert_equal "$(bounces .class)" ''
 	report 'Original-Envelope-Id: MSG-1' -- 'Final-Recipient: rfc822; you@example.org' 'Action: delayed' \
 		'Status: 4.4.1' >report
@@ -197,7 +197,7 @@ bounces() {
 	for option in '--to a@b' '--json' '--id x' '-t' '-f a@b' '--at now' '--priority 1' '-V x'; do
 		# shellcheck disable=SC2086 # an option and its argument
 		run -64 mailq-add --bounce $option </dev/null
-		assert_match "$output" 'does not go with --bounce'
+		assert_match "$output" 'cannot be combined with --bounce'
 	done
 	run -64 mailq-add --bounce a@example.org </dev/null
 	run -64 mailq-add --bounce=keep </dev/null

@@ -107,6 +107,6 @@ conf() {
 		'mailq-run: environment variable SMTP_PORT: expected a whole number, found a string'
 	export SMTP_PORT=587 SMTP_PASSWORD=secret
 	run -78 --separate-stderr mailq-run
-	assert_match "$stderr" 'environment variables SMTP_.: user: expected, as there is a password'
+	assert_match "$stderr" 'environment variables SMTP_.: user: expected, because there is a password'
 	[[ $stderr != *secret* ]]
 }

@@ -235,7 +235,7 @@ mails() { /usr/bin/python3 "$MAILQ_TOP/tests/helpers/mails.py" "$@"; }
 	assert_equal "$(kept server)" 2
 	assert_equal "$(value recipients <server/00002.json)" "['busy@example.org']"
 	assert_equal "$(state M)" failed
-	assert_equal "$(history_of failed M | value reason)" 'bad@example.org: 550 in an earlier attempt (others were sent)'
+	assert_equal "$(history_of failed M | value reason)" 'bad@example.org: 550 in an earlier attempt (sent to 2 others)'
 	assert_match "$(history_of deferred M | value reason)" 'busy@example.org: 450 4.2.1 mailbox busy'
 }
 

@@ -29,7 +29,7 @@ cycles() {
 	answers app sync 'choke deny:500: m-7 m-8 m-33'
 	cycles 25
 	assert_equal "$(heard app | wc -l) $(heard app | sort -u | wc -l)" '47 47'
-	assert_match "$(mailq-status)" 'reports +0 to be told; 3 set aside'
+	assert_match "$(mailq-status)" 'reports +0 not acknowledged; 3 set aside'
 	assert_equal "$(mailq-status metrics | awk '$1 == "mailq_reports_dead" { print $2 }')" 3
 	run -0 mailq-status check
 	# What comes now is told at once.
@@ -77,7 +77,7 @@ z-$n sent" "at $word"
 		assert_equal "$(mailq-status --json | jq .reports.dead)" 0
 		answers app sync ok
 		cycles 3
-		assert_match "$(mailq-status)" 'reports +0 to be told' || fail "at $word"
+		assert_match "$(mailq-status)" 'reports +0 not acknowledged' || fail "at $word"
 		assert_equal "$(mailq-status --json | jq -r '"\(.reports.waiting) \(.reports.dead)"')" '0 0'
 		assert_equal "$(heard app | sort -u | wc -l) $(heard app | wc -l)" "$((2 * n)) $((2 * n))"
 	done

@@ -158,7 +158,7 @@ asked() { # EXPRESSION: how often
 	add one "$(url '/file/3000/a.txt')" "$(url /status/404 '"filename":"gone.pdf"')"
 	add later "$(url /status/500)"
 	run mailq-run
-	assert_match "$output" 'one: goes without attachment gone.pdf: .*404 Not Found'
+	assert_match "$output" 'one: sent without attachment gone.pdf: .*404 Not Found'
 	assert_match "$output" 'sent 1, deferred 1, failed 0'
 	assert_equal "$(why one)" 'sent without attachment gone.pdf'
 	assert_equal "$(attached)" "a.txt text/plain $(sum_of 3000)"
@@ -257,7 +257,7 @@ asked() { # EXPRESSION: how often
 	sed -i 's/allow = \[[^]]*\]/allow = [ "local host" ]/' mailq.conf
 	run mailq-run
 	assert_status 78
-	assert_match "$output" 'mailq.conf:1: attachments.allow: expected a host as'
+	assert_match "$output" 'mailq.conf:1: attachments.allow: expected a host such as'
 }
 
 md5_of() { # SIZE: of what the server gives

@@ -512,7 +512,7 @@ to() {
 	[[ $output != *b@slow.example* && $output != *c@slow.example* && $output != *b@late.example* ]]
 	assert_equal "$(history_of failed mixed | value class)" limit
 	assert_equal "$(history_of failed mixed | value reason)" \
-		'b@slow.example: limit of 1 an hour for slow.example of account main is reached (others were sent)'
+		'b@slow.example: limit of 1 an hour for slow.example of account main is reached (sent to 1 other)'
 	assert_equal "$(history_of failed mixed | value recipients.0.reply)" \
 		'limit of 1 an hour for slow.example of account main is reached'
 	assert_equal "$(history_of failed mixed | value recipients.1.outcome)" sent
@@ -557,7 +557,7 @@ to() {
 	run_mailq
 	assert_equal "$(state later)" failed
 	assert_match "$(history_of failed later | value reason)" \
-		'^c@slow.example: given up in an earlier attempt .others were sent.$'
+		'^c@slow.example: failed in an earlier attempt .sent to 1 other.$'
 	assert_equal "$(said server | grep -c 'RCPT TO:<[bc]@slow')" 0
 }
 

@@ -1,4 +1,4 @@
-# What the application is still to be told, as operators see it: the glance, the metrics, check, and what is
+# Reports that the application has not acknowledged, as operators see it: the glance, the metrics, check, and what is
 # kept for it.  Telling it: exchange.bats.
 
 load helpers/common
@@ -47,7 +47,7 @@ metric() {
 @test "the glance and the metrics tell how many wait, were rejected and are set aside" {
 	deliver a b c
 	run mailq-status
-	assert_match "$output" 'reports +3 to be told, the oldest [0-9.]+m?s old'
+	assert_match "$output" 'reports +3 not acknowledged, the oldest [0-9.]+m?s old'
 	assert_equal "$(reports waiting) $(reports rejected) $(reports dead)" "3 0 0"
 	[ "$(reports oldest)" != null ]
 	assert_equal "$(metric mailq_reports_waiting)" 3
@@ -57,12 +57,12 @@ metric() {
 	assert_status 0
 	assert_equal "$(grep -c ^heard <<<"$output")" 2
 	run mailq-status
-	assert_match "$output" 'reports +1 to be told, .*, 1 rejected before|reports +0 to be told; 1 set aside'
+	assert_match "$output" 'reports +1 not acknowledged, .*, 1 rejected before|reports +0 not acknowledged; 1 set aside'
 	until [ "$(reports waiting)" = 0 ]; do
 		"$reporter" "$MAILQ_SPOOL" 100 1 2 </dev/null >told
 	done
 	run mailq-status
-	assert_match "$output" 'reports +0 to be told; 1 set aside \("mailq-run --resend-reports" tells them again\)'
+	assert_match "$output" 'reports +0 not acknowledged; 1 set aside \("mailq-run --resend-reports" sends them again\)'
 	assert_equal "$(metric mailq_reports_waiting) $(metric mailq_reports_dead)" "0 1"
 	assert_equal "$(metric mailq_reports_oldest_seconds)" 0.000000
 	assert_equal "$(reports oldest)" null
@@ -72,13 +72,13 @@ metric() {
 	deliver a
 	printf 'failures: 3\nuntil: %s.000000\nreason: 503 \033[31m\n' $(($(date +%s) + 100)) >"$MAILQ_SPOOL/reports/state"
 	run mailq-status
-	assert_match "$output" 'The application cannot be told, 3 times in a row, next at .*: 503 '
+	assert_match "$output" 'Reports failed 3 times in a row, next at .*: 503 '
 	[[ $output != *$'\033'* ]]
 	assert_equal "$(reports failures)" 3
 	assert_equal "$(metric mailq_reports_failures)" 3
 }
 
-@test "without an application nothing is to be told" {
+@test "without an application nothing is reported" {
 	: >"$MAILQ_CONFIG"
 	deliver a
 	[ "$(ls "$MAILQ_SPOOL"/reports)" != '' ]
@@ -100,7 +100,7 @@ metric() {
 	mailq-run --now -q --no-sync --no-fetch
 	[ "$(find "$MAILQ_SPOOL/log" -name '*.log' | wc -l)" -eq 1 ]
 	run -0 mailq-add --id a --from a@example.com --to b@example.org --subject a --body x
-	assert_match "$output" 'is known'
+	assert_match "$output" 'duplicate id'
 	"$reporter" "$MAILQ_SPOOL" 10 </dev/null >told
 	mailq-run --now -q --no-sync --no-fetch
 	[ "$(find "$MAILQ_SPOOL/log" -name '*.log' | wc -l)" -eq 0 ]
@@ -118,10 +118,10 @@ metric() {
 	echo '{"t":"2026-11-21T07:38:00.000000Z","event":"sent","id":"x"' >"$MAILQ_SPOOL/reports/again/1.000000.aaaaaaaa,3"
 	run -65 mailq-status check
 	assert_match "$output" 'reports/stray: is not part of it: expected TOKEN,OFFSET'
-	assert_match "$output" 'reports/1.000000.aaaaaaaa,7: says that 7 bytes of a journal of 0 were told'
-	assert_match "$output" 'reports/again/1.000000.aaaaaaaa,3: is damaged: a line of it is no report'
+	assert_match "$output" 'reports/1.000000.aaaaaaaa,7: says that 7 bytes of a journal of 0 were reported'
+	assert_match "$output" 'reports/again/1.000000.aaaaaaaa,3: is damaged: a line in it is not a report'
 	run -65 mailq-status check --repair
-	assert_match "$output" 'no report; moved to corrupt/ \(repaired\)'
+	assert_match "$output" 'not a report; moved to corrupt/ \(repaired\)'
 	[ -f "$MAILQ_SPOOL/corrupt/reports-1.000000.aaaaaaaa,3" ]
 	rm "$MAILQ_SPOOL/reports/stray" "$MAILQ_SPOOL/reports/1.000000.aaaaaaaa,7"
 	run -0 mailq-status check

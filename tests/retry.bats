@@ -1,5 +1,5 @@
 # How often and how long a message is tried, by its account and by itself, and what is told when it is
-# given up: "retries exhausted" and "too old" are something else than "refused for good".
+# failed: "retries exhausted" and "too old" are something else than "refused for good".
 
 load helpers/common
 load helpers/delivery
@@ -105,7 +105,7 @@ try() {
 	failed M refused '^550 5\.7\.1 we do not want this$'
 	run -0 mailq-status show M
 	assert_match "$output" '550 5\.7\.1 we do not want this'
-	[[ $output != *'given up after'* ]]
+	[[ $output != *'failed after'* ]]
 }
 
 @test "attempts are used up: of the class exhausted, with the last reply" {
@@ -116,16 +116,16 @@ try() {
 	assert_equal "$(state M)" deferred
 	due_now M
 	run_mailq
-	failed M exhausted '^given up after 3 attempts \(max_attempts\); last: 451 4\.3\.0 later$'
+	failed M exhausted '^failed after 3 attempts \(max_attempts\); last: 451 4\.3\.0 later$'
 	assert_saw server '> DATA' 3
 	run -0 mailq-status show M
-	assert_match "$output" 'given up after 3 attempts \(max_attempts\); last: 451 4\.3\.0 later'
+	assert_match "$output" 'failed after 3 attempts \(max_attempts\); last: 451 4\.3\.0 later'
 	# One more because an operator wants it, and no more.
 	mailq-status retry M
 	run_mailq
 	summary 'sent 0, deferred 0, failed 1'
 	assert_saw server '> DATA' 4
-	assert_match "$(history_of failed M | tail -n 1 | value reason)" '^given up after 4 attempts'
+	assert_match "$(history_of failed M | tail -n 1 | value reason)" '^failed after 4 attempts'
 }
 
 @test "a message's own max_attempts goes before its account's" {
@@ -140,20 +140,20 @@ try() {
 		all '' own ',"max_attempts":3' | mailq-add --json --max-attempts 2
 	run_mailq
 	summary 'sent 0, deferred 3, failed 2'
-	failed fewer exhausted '^given up after 1 attempt \(max_attempts\)'
+	failed fewer exhausted '^failed after 1 attempt \(max_attempts\)'
 	run -0 mailq-status show more
 	assert_match "$output" 'max attempts +3'
 	run -0 mailq-status show more --json
 	assert_equal "$(value max_attempts <<<"$output")" 3
-	failed json exhausted '^given up after 1 attempt \(max_attempts\)'
+	failed json exhausted '^failed after 1 attempt \(max_attempts\)'
 	due_now more all own
 	run_mailq
 	summary 'sent 0, deferred 2, failed 1'
-	failed all exhausted '^given up after 2 attempts'
+	failed all exhausted '^failed after 2 attempts'
 	due_now more own
 	run_mailq
-	failed more exhausted '^given up after 3 attempts'
-	failed own exhausted '^given up after 3 attempts'
+	failed more exhausted '^failed after 3 attempts'
+	failed own exhausted '^failed after 3 attempts'
 }
 
 # older_than ID SECONDS: by the instant at which it was accepted
@@ -184,10 +184,10 @@ is_past() { [ "$(date +%s)" -gt "$1" ]; }
 	wait_for older_than M 1
 	due_now M
 	run_mailq
-	failed M expired '^given up: not delivered within 1s \(expires\), attempts: 2; last: 451 4\.3\.0 later$'
+	failed M expired '^failed: not delivered within 1s \(expires\), attempts: 2; last: 451 4\.3\.0 later$'
 	assert_saw server '> DATA' 2
 	run -0 mailq-status show M
-	assert_match "$output" 'given up: not delivered within 1s \(expires\)'
+	assert_match "$output" 'failed: not delivered within 1s \(expires\)'
 }
 
 # after SPAN COMMAND...: as if so much time had gone by, or the clock were wrong by that
@@ -278,7 +278,7 @@ after() {
 	run_mailq
 	summary 'sent 0, deferred 1, failed 1'
 	assert_equal "$(due early)" $(($(expiry early) - 60))
-	failed late expired "^given up: no further attempt before 2.*Z \\(the message's own expiry\\), attempts: 1; last: 451 4\.3\.0 later\$"
+	failed late expired "^failed: no further attempt before 2.*Z \\(the message's own expiry\\), attempts: 1; last: 451 4\.3\.0 later\$"
 }
 
 @test "from its own expiry on it is not sent, whoever was late, but when an operator wants it" {
@@ -303,12 +303,12 @@ after() {
 }
 
 @test "an expiry that is past, or comes before the message may be sent, is refused" {
-	for row in '2001-01-01T00:00:an instant ahead, found 2001-01-01T00:00:00Z' '0:an instant ahead, found 1970'; do
-		run -65 --separate-stderr mailq-add --to a@example.org --subject s --body b --expires "${row%:an *}"
-		assert_match "$stderr" "^mailq-add: --expires: expected an ${row##*:an }"
+	for row in '2001-01-01T00:00:a time in the future, found 2001-01-01T00:00:00Z' '0:a time in the future, found 1970'; do
+		run -65 --separate-stderr mailq-add --to a@example.org --subject s --body b --expires "${row%:a *}"
+		assert_match "$stderr" "^mailq-add: --expires: expected a ${row##*:a }"
 	done
 	run -65 --separate-stderr mailq-add --to a@example.org --subject s --body b --at +2h --expires +1h
-	assert_match "$stderr" '^mailq-add: --expires: expected an instant after .*, until which it is kept back'
+	assert_match "$stderr" '^mailq-add: --expires: expected a time after .*, before which the message is not sent'
 	run -64 mailq-add --to a@example.org --subject s --body b --expires teatime
 	run -64 mailq-add --to a@example.org --subject s --body b --max-attempts 0
 	run -65 --separate-stderr mailq-add --json <<-END
@@ -317,15 +317,15 @@ after() {
 		{"to":"a@example.org","subject":"s","body":"b","max_attempts":0}
 		{"to":"a@example.org","subject":"s","body":"b","expires_ts":"soon"}
 	END
-	assert_match "$stderr" 'line 1: messages\[0\]\.expires_ts: expected an instant ahead, found 2001-09-09T01:46:40Z'
-	assert_match "$stderr" 'line 2: messages\[1\]\.expires_ts: expected an instant after 2096-10-02T07:06:40Z'
+	assert_match "$stderr" 'line 1: messages\[0\]\.expires_ts: expected a time in the future, found 2001-09-09T01:46:40Z'
+	assert_match "$stderr" 'line 2: messages\[1\]\.expires_ts: expected a time after 2096-10-02T07:06:40Z'
 	assert_match "$stderr" 'line 3: messages\[2\]\.max_attempts: expected 1 to 1000000'
 	assert_match "$stderr" 'line 4: messages\[3\]\.expires_ts: value is not a valid integer'
 	# Of two sources: the option is for all, the message says otherwise.
 	run -65 --separate-stderr mailq-add --json --expires +1h <<-END
 		{"to":"a@example.org","subject":"s","body":"b","deferred_ts":4000000000}
 	END
-	assert_match "$stderr" 'messages\[0\]\.expires_ts: expected an instant after 2096'
+	assert_match "$stderr" 'messages\[0\]\.expires_ts: expected a time after 2096'
 	[ -z "$(find "$MAILQ_SPOOL/waiting" "$MAILQ_SPOOL/deferred" -type f)" ]
 }
 
@@ -339,7 +339,7 @@ after() {
 	summary 'sent 0, deferred 1, failed 0'
 	due_now M
 	run_mailq
-	failed M exhausted '^given up after 2 attempts \(max_attempts\); last: busy@example\.org: 450 4\.2\.1 busy$'
+	failed M exhausted '^failed after 2 attempts \(max_attempts\); last: busy@example\.org: 450 4\.2\.1 busy$'
 	# Only the one that was put off was tried again.
 	assert_saw server 'RCPT TO:<bad@example.org>' 1
 	assert_saw server 'RCPT TO:<busy@example.org>' 2
@@ -356,7 +356,7 @@ after() {
 	failed M refused 'bad@example\.org: 550 in an earlier attempt'
 	add --id N --to bad@example.org,good@example.org
 	run_mailq
-	failed N refused '^bad@example\.org: 550 5\.1\.1 no such user \(others were sent\)$'
+	failed N refused '^bad@example\.org: 550 5\.1\.1 no such user \(sent to 1 other\)$'
 }
 
 @test "perhaps delivered: of the class uncertain where its account says fail, and exhausted on its last attempt" {
@@ -367,7 +367,7 @@ after() {
 	add --id S --account retry
 	run_mailq
 	failed F uncertain 'no answer to the final dot'
-	failed R exhausted '^given up after 1 attempt \(max_attempts\); last: no answer to the final dot'
+	failed R exhausted '^failed after 1 attempt \(max_attempts\); last: no answer to the final dot'
 	assert_equal "$(state S)" deferred
 	for row in F:fail R:fail S:retry; do
 		assert_equal "$(history_of uncertain "${row%:*}" | value then)" "${row#*:}" "what follows for ${row%:*}"
@@ -387,7 +387,7 @@ after() {
 	stop_server run KILL
 	run_mailq
 	failed fail uncertain 'died after it had offered the message'
-	failed retry exhausted '^given up after 1 attempt \(max_attempts\); last: mailq-run died'
-	failed own exhausted '^given up after 1 attempt \(max_attempts\); last: mailq-run died'
+	failed retry exhausted '^failed after 1 attempt \(max_attempts\); last: mailq-run died'
+	failed own exhausted '^failed after 1 attempt \(max_attempts\); last: mailq-run died'
 	touch gate
 }

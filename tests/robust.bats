@@ -206,7 +206,7 @@ claimed_by() { # TOKEN
 	command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null || skip "needs strace"
 	add --id A
 	strace -f -o trace -e trace=syncfs,write mailq-add --to to@example.org --subject s --body b --id A >out 2>&1
-	grep -q 'known already' out
+	grep -q 'duplicate id' out
 	assert_match "$(grep -E 'syncfs|write\(1,' trace | head -1)" 'syncfs\([0-9]+\) *= 0'
 }
 
@@ -233,5 +233,5 @@ is_gone() { # ID: delivered, in a cycle of its own
 @test "--watch and --id do not go together" {
 	run mailq-run --watch --id A
 	assert_status 64
-	assert_match "$output" '--watch does not go with --id'
+	assert_match "$output" '--watch cannot be combined with --id'
 }

@@ -348,7 +348,7 @@ rules() { # the rest of the table, a line a rule, one space between columns
 	# A rule that is disabled is a rule that does not match.
 	mailq-rules disable 1
 	run_mailq -v
-	assert_match "$output" 'no cycle is due, and none will be: no rule matches now'
+	assert_match "$output" 'no cycle is due, and there will be no further cycle: no rule matches now'
 	mailq-rules delete 1
 	run_mailq
 	summary 'sent 1, deferred 0, failed 0'
@@ -462,9 +462,9 @@ idle_again() {
 	start_server watch mailq-run --watch
 	wait_for test -e "$MAILQ_SPOOL/scheduler"
 	echo rubbish >"$MAILQ_SPOOL/rules"
-	wait_for file_has watch.log 'what held before goes on holding'
+	wait_for file_has watch.log 'still using the previous configuration'
 	stop_server watch
-	assert_equal "$(grep -c 'goes on holding' watch.log)" 1
+	assert_equal "$(grep -c 'still using the previous' watch.log)" 1
 }
 
 @test "what a person wrote into the scheduler's file does no harm" {

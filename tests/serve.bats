@@ -337,7 +337,7 @@ asked_for() {
 	free_port port
 	for where in "0.0.0.0:$port" "[::]:$port" "*:$port"; do
 		run -78 --separate-stderr timeout 20 mailq-serve --listen "$where"
-		assert_match "$stderr" 'mailq-serve: there is no token .*--insecure'
+		assert_match "$stderr" 'mailq-serve: other machines can connect .*--insecure'
 	done
 	start_server s mailq-serve --insecure --listen "0.0.0.0:$port"
 	wait_port s "$port"
@@ -348,7 +348,7 @@ asked_for() {
 	# Nor may the last token go.
 	server ''
 	kill -HUP "$(server_pid s)"
-	wait_for file_has s.log 'there is no token .*the configuration stays as it was'
+	wait_for file_has s.log 'no token is set.*still using the previous configuration'
 	URL=http://127.0.0.1:$port
 	post $ADD "$(add_one)"
 	answer 401
@@ -451,10 +451,10 @@ has_serial() { # PORT SERIAL
 	# A key of another certificate, and none at all.
 	cp certs/server.key tls
 	kill -HUP "$(server_pid s)"
-	wait_for file_has s.log 'the certificate stays as it was'
+	wait_for file_has s.log 'still using the previous certificate'
 	rm tls/server.pem
 	kill -HUP "$(server_pid s)"
-	wait_for file_has s.log 'server.tls_certificate: .*server.pem: No such file.*the certificate stays as it was'
+	wait_for file_has s.log 'server.tls_certificate: .*server.pem: No such file.*still using the previous certificate'
 	assert_equal "$(serial "$port")" "$want"
 	touch go1
 	wait "$kept"
@@ -528,7 +528,7 @@ HTTP/1.1 200 '
 	answer 200
 	server 'max_batch = 0;'
 	kill -HUP "$(server_pid s)"
-	wait_for file_has s.log "$MAILQ_CONFIG:[0-9]*: server.max_batch: .*stays as it was"
+	wait_for file_has s.log "$MAILQ_CONFIG:[0-9]*: server.max_batch: .*still using the previous configuration"
 	post $ADD "{\"messages\":[$m,$m]}"
 	answer 200
 	server 'api_token = "x";'

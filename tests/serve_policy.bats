@@ -232,9 +232,9 @@ account() {
 	post /account "$(account x '"fallback":"none"')"
 	answer 422 '"loc":\["body","fallback"\]'
 	post /account "$(account main)"
-	answer 200 '^\{"ok":false,"error":"account main stands in the configuration'
+	answer 200 '^\{"ok":false,"error":"account main is in the configuration'
 	api DELETE /account/main
-	answer 200 '^\{"ok":false,"error":"account main stands in the configuration'
+	answer 200 '^\{"ok":false,"error":"account main is in the configuration'
 	api GET /accounts
 	assert_equal "$(json '[x["id"] for x in a["accounts"]]')" '["main"]'
 	post /account '{"id":"box","transport":"capture"}'

@@ -90,7 +90,7 @@ defer() { # ID
 	assert_equal "$(json '.parked[] | [.account, .faults, .class] | @csv')" '"capture",3,"auth"'
 	add --id waits
 	run -0 mailq-status show waits
-	assert_match "$output" 'waits for +account capture, which rests until .*\(in 1h 5[0-9]m\) after 3 faults in a row: auth: 535'
+	assert_match "$output" 'waits for +account capture, which is parked until .*\(in 1h 5[0-9]m\) after 3 faults in a row: auth: 535'
 	rm "$MAILQ_SPOOL/parked/capture"
 	run -0 mailq-status
 	[[ $output != *parked* ]]
@@ -347,7 +347,7 @@ print(sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in sys.argv[1
 	assert_equal "$(state b)" ''
 	assert_equal "$(state a)" cur
 	run -0 mailq-status
-	assert_match "$output" 'claimed +1  by 1 mailq-run at work'
+	assert_match "$output" 'claimed +1  by 1 running mailq-run'
 }
 
 @test "who says nothing acts on nothing" {
@@ -439,7 +439,7 @@ print(sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in sys.argv[1
 	cmp "$MAILQ_SPOOL"/corrupt/*.bad <(cat "$MAILQ_SPOOL"/corrupt/*.bad)
 	rm "$MAILQ_SPOOL/waiting/default/stray"
 	run -0 mailq-status check
-	assert_match "$output" 'corrupt/.*bad: was set aside'
+	assert_match "$output" 'corrupt/.*bad: is a damaged message'
 	run -0 mailq-status show bad
 	assert_equal "${lines[0]}" 'bad: corrupt'
 	run -0 mailq-run
@@ -516,7 +516,7 @@ print(sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in sys.argv[1
 	for program in 'mailq-rules list' 'mailq-rules next' mailq-run; do
 		# shellcheck disable=SC2086
 		run -65 $program
-		assert_match "$output" 'rules: its mode is 0666; expected 0600, as others may write it'
+		assert_match "$output" 'rules: its mode is 0666; expected 0600, because other users may write it'
 	done
 	# The members of a group make rules.
 	chmod 660 "$MAILQ_SPOOL/rules"

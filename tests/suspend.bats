@@ -203,7 +203,7 @@ has_captured() { # ID COUNT
 	run -64 mailq-rules suspend --account main --batch spring
 	assert_match "$output" 'expected --account or --batch, not both'
 	run -64 mailq-rules suspend --account nope
-	assert_equal "$output" 'mailq-rules: --account: there is no account "nope"; expected main, other, or default for messages that name none'
+	assert_equal "$output" 'mailq-rules: --account: there is no account "nope"; expected main, other, or default for messages that name no account'
 	run -64 mailq-rules activate --account nope
 	for duration in 0 0s -1 soon 1y ''; do
 		run -64 mailq-rules suspend --for "$duration"

@@ -64,7 +64,7 @@ rules() {
 	file=$(find "$MAILQ_SPOOL/waiting" -name '*.c')
 	mkdir -p "$MAILQ_SPOOL/held/default/2.0"
 	mv "$file" "$MAILQ_SPOOL/held/default/2.0/"
-	why c held '^it was held; "mailq-status release" lets it go$'
+	why c held '^it was held; "mailq-status release" releases it$'
 }
 
 @test "a reason goes with each act, into the history" {
@@ -149,7 +149,7 @@ rules() {
 	add --id a --account main
 	run_mailq
 	assert_equal "$(state a)" waiting
-	why a parked '^account main, which rests until 20.* after 1 fault in a row: connect: .*; and account second, which rests until' 60
+	why a parked '^account main, which is parked until 20.* after 1 fault in a row: connect: .*; and account second, which is parked until' 60
 	# One that is tried again first is told first.
 	sed -i "s/^until: .*/until: $(($(date +%s) + 30)).000000/" "$MAILQ_SPOOL/parked/second"
 	why a parked '^account second, .*; and account main, ' 30
@@ -300,15 +300,15 @@ rules() {
 	assert_equal "$(jq -r '.history[-1].class' <<<"$output")" exhausted
 }
 
-@test "sending: a mailq-run has it in hand, or had" {
+@test "sending: a mailq-run has claimed it, or had" {
 	start_script server port "dot=gate $PWD/gate,250 2.0.0 at last"
 	accounts "$(relay main "$port")"
 	add --id a
 	start_server run mailq-run
 	wait_for file_has server.log '> DATA'
-	why a sending '^mailq-run has it in hand$'
+	why a sending '^a mailq-run has claimed it$'
 	stop_server run KILL
-	why a sending 'is dead; the next one goes on$'
+	why a sending 'is dead; the next mailq-run settles it$'
 }
 
 @test "one that cannot be read says so, and why it waits" {

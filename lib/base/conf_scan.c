@@ -107,7 +107,7 @@ check_number(struct scan *s)
 	/* Not quoted: it may be a password without its quotes. */
 	return err_set(s->err, EX_CONFIG, "%s:%u: a number that does not fit into %d bits%s",
 	    s->file, s->line, most == INT32_MAX ? 32 : 64,
-	    most == INT32_MAX ? " (expected an L behind it, or a string)" : "");
+	    most == INT32_MAX ? " (expected an L after it, or a string)" : "");
 }
 
 /* At '@'. */

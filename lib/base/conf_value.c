@@ -216,7 +216,7 @@ to_durations(const struct conf_item *item, const struct conf_value *values, size
 	AUTO_FREE int64_t *spans = xcalloc(n, sizeof *spans);
 
 	if (n == 0)
-		return err_set(err, EX_CONFIG, "expected one duration at least");
+		return err_set(err, EX_CONFIG, "expected at least one duration");
 	for (size_t i = 0; i < n; i++) {
 		if (to_duration(item, &values[i], &spans[i], err) < 0)
 			return -1;

@@ -80,7 +80,7 @@ read_member(struct reader *r, int depth, struct json_object *object)
 		return -1;
 	key = xstrndup(name.s, name.len);
 	if (json_object_object_get_ex(object, key, NULL))
-		return json_fail_at(lx, start, "this key stands in its object twice");
+		return json_fail_at(lx, start, "this key occurs twice in its object");
 	json_skip_space(lx);
 	if (json_peek(lx) != ':')
 		return json_fail(lx, "expected \":\"");
@@ -225,7 +225,7 @@ parse(const char *text, size_t len, uint64_t first_line, bool marked, struct err
 	if (result == 0) {
 		json_skip_space(&r.lx);
 		if (r.lx.at < r.lx.len) {
-			result = json_fail(&r.lx, "expected nothing more behind the value");
+			result = json_fail(&r.lx, "expected nothing after the value");
 			json_object_put(root);
 		}
 	}

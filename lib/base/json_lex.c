@@ -58,7 +58,7 @@ read_hex4(struct json_lexer *lx, unsigned *ret)
 		else if (c >= 'A' && c <= 'F')
 			value = value * 16 + (unsigned)(c - 'A' + 10);
 		else
-			return json_fail(lx, "expected four hexadecimal digits behind \\u");
+			return json_fail(lx, "expected four hexadecimal digits after \\u");
 	}
 	*ret = value;
 	return 0;
@@ -102,19 +102,20 @@ read_unicode_escape(struct json_lexer *lx)
 	if (read_hex4(lx, &code) < 0)
 		return -1;
 	if (code == 0)
-		return json_fail_at(lx, start, "\\u0000 cannot stand in a string here");
+		return json_fail_at(lx, start, "\\u0000 is not permitted in a string here");
 	if (code >= 0xdc00 && code <= 0xdfff)
-		return json_fail_at(lx, start, "the second half of a surrogate pair stands alone");
+		return json_fail_at(lx, start,
+		    "the second half of a surrogate pair has no first half");
 	if (code >= 0xd800 && code <= 0xdbff) {
 		if (lx->len - lx->at < 6 || lx->text[lx->at] != '\\' || lx->text[lx->at + 1] != 'u')
 			return json_fail_at(lx, start,
-			    "the first half of a surrogate pair stands alone");
+			    "the first half of a surrogate pair has no second half");
 		lx->at += 2;
 		if (read_hex4(lx, &low) < 0)
 			return -1;
 		if (low < 0xdc00 || low > 0xdfff)
 			return json_fail_at(lx, start,
-			    "the first half of a surrogate pair stands alone");
+			    "the first half of a surrogate pair has no second half");
 		code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
 	}
 	add_utf8(&lx->scratch, code);
@@ -136,7 +137,7 @@ read_escape(struct json_lexer *lx)
 	found = c > 0 ? strchr(from, c) : NULL;
 	if (found == NULL) {
 		lx->at--;
-		return json_fail(lx, "expected one of \" \\ / b f n r t u behind the backslash");
+		return json_fail(lx, "expected one of \" \\ / b f n r t u after the backslash");
 	}
 	return buf_addc(&lx->scratch, to[found - from]);
 }
@@ -215,7 +216,7 @@ scan_number(struct json_lexer *lx, bool *ret_whole)
 		*ret_whole = false;
 		lx->at++;
 		if (skip_digits(lx) == 0)
-			return json_fail(lx, "expected a digit behind the point");
+			return json_fail(lx, "expected a digit after the point");
 	}
 	if (json_peek(lx) == 'e' || json_peek(lx) == 'E') {
 		*ret_whole = false;

@@ -171,7 +171,7 @@ end_list(struct json_stream *js)
 	int result = 0;
 
 	if (js->expect == ELEMENT_ONLY)
-		result = emit(js, js->line, "a comma before \"]\": expected an element behind it");
+		result = emit(js, js->line, "a comma before \"]\": expected an element after it");
 	js->in_list = false;
 	js->state = BETWEEN;
 	if (js->in_object) {
@@ -271,7 +271,7 @@ static void
 enter_messages(struct json_stream *js)
 {
 	if (js->state == REST) {
-		set_problem(js, "\"messages\" stands in its object twice");
+		set_problem(js, "\"messages\" occurs twice in its object");
 		open_bracket(js, '[');
 		return;
 	}
@@ -485,7 +485,7 @@ json_stream_end(struct json_stream *js)
 	case LIST:
 		return emit(js, js->line, "the input ends before the \"]\" of its array");
 	case REST:
-		js->problem = "the input ends before the \"}\" behind its messages";
+		js->problem = "the input ends before the \"}\" after its messages";
 		return finish(js);
 	case ELEMENT:
 		set_problem(js, "the input ends inside this element");

@@ -142,8 +142,8 @@ net_place_parse(const char *text, struct net_place *ret, struct err *err)
 		}
 	}
 	return err_set(err, EX_CONFIG,
-	    "expected a host as \"files.example.com\" or \"*.example.com\", or a network as "
-	    "\"10.1.0.0/16\", with or without a port, found \"%.100s\"",
+	    "expected a host such as \"files.example.com\" or \"*.example.com\", or a network such "
+	    "as \"10.1.0.0/16\", with or without a port, found \"%.100s\"",
 	    text);
 }
 

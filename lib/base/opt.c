@@ -259,11 +259,12 @@ take_command(const struct opt_program *p, const bool *used, struct opt_rest *res
 		if (!used[i] || o->only == NULL)
 			continue;
 		if (rest->command == NULL)
-			return err_set(err, EX_USAGE, "%s goes with a command only (%s)",
-			    opt_name(o, name), o->only);
+			return err_set(err, EX_USAGE, "%s needs a command (%s)", opt_name(o, name),
+			    o->only);
 		if (!word_in(o->only, rest->command))
-			return err_set(err, EX_USAGE, "%s does not go with '%s' (but with: %s)",
-			    opt_name(o, name), rest->command, o->only);
+			return err_set(err, EX_USAGE,
+			    "%s cannot be combined with '%s' (only with: %s)", opt_name(o, name),
+			    rest->command, o->only);
 	}
 	return 0;
 }
@@ -321,11 +322,14 @@ help_option(struct buf *b, const struct opt *o)
 {
 	char left[160], letter[8] = "    ";
 	const char *arg = o->arg != NULL ? o->arg : "";
+	/* "--json[=FILE]", "-q[WHAT]": after a blank it would be another argument. */
+	bool optional = *arg == '[';
+	const char *between = *arg == '\0' ? "" : !optional ? " " : o->name != NULL ? "[=" : "[";
 
 	if (o->letter != 0)
 		snprintf(letter, sizeof letter, o->name != NULL ? "-%c, " : "-%c", o->letter);
 	snprintf(left, sizeof left, "%s%s%s%s%s", letter, o->name != NULL ? "--" : "",
-	    o->name != NULL ? o->name : "", *arg != '\0' ? " " : "", arg);
+	    o->name != NULL ? o->name : "", between, arg + optional);
 	help_line(b, left, o->help);
 }
 

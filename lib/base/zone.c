@@ -167,8 +167,8 @@ fail(struct err *err, const char *name)
 
 	if (errno == EBADMSG || errno == E2BIG || errno == EISDIR)
 		return err_set(err, EX_CONFIG,
-		    "time zone \"%s\": the file of that name in %s is not one of a time zone, or "
-		    "is damaged",
+		    "time zone \"%s\": the file of this name in %s is not a time zone file, or is "
+		    "damaged",
 		    name, directory());
 	if (errno != ENOENT && errno != ENOTDIR)
 		return err_sys(err, EX_CONFIG, "time zone \"%s\": cannot read %s/%s", name,

@@ -303,11 +303,11 @@ http_call(struct http_client *client, const struct http_call *call, struct http_
 
 	http_answer_release(ret);
 	if (url == NULL)
-		return err_set(err, EX_TEMPFAIL, "there is no memory");
+		return err_set(err, EX_TEMPFAIL, "out of memory");
 	if (http_url_go(url, call->url, call->aws != NULL) < 0 ||
 	    http_url_target(url, &target) < 0) {
 		http_hide(call->url, &shown);
-		return err_set(err, EX_USAGE, "\"%s\" is no URL of http or https", shown.s);
+		return err_set(err, EX_USAGE, "\"%s\" is not an http or https URL", shown.s);
 	}
 	http_url_take_login(url, &user, &password);
 	if (call->user == NULL) {

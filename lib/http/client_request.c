@@ -72,8 +72,8 @@ add_line(struct buf *lines, struct err *err, const char *name, const char *value
 {
 	for (const char *c = value; *c != '\0'; c++)
 		if (((unsigned char)*c < 0x20 && *c != '\t') || *c == 0x7f)
-			return err_set(err, EX_USAGE,
-			    "a control character in what is to be sent as %s", name);
+			return err_set(err, EX_USAGE, "a control character in the value of %s",
+			    name);
 	if (buf_addf(lines, "%s: %s", name, value) < 0 || buf_addc(lines, '\0') < 0)
 		return err_set(err, EX_USAGE,
 		    "the header fields are too long: expected at most %zu bytes", lines->max);
@@ -105,7 +105,7 @@ add_own(const struct http_call *call, const struct http_target *target, struct b
 		size_t n = strcspn(*line, ":");
 
 		if (n == 0 || n >= sizeof(name) || (*line)[n] != ':')
-			return err_set(err, EX_USAGE, "\"%.*s\" is no name of a header field",
+			return err_set(err, EX_USAGE, "\"%.*s\" is not the name of a header field",
 			    (int)(n < 80 ? n : 80), *line);
 		if (!target->home && !may_travel(*line))
 			continue;

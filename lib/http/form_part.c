@@ -195,7 +195,7 @@ decode(struct form_reader *f, char c, char *ret_c)
 static int
 malformed(struct err *err)
 {
-	return err_set(err, EX_DATAERR, "the form: expected %%XX behind a %%");
+	return err_set(err, EX_DATAERR, "the form: expected %%XX after a %%");
 }
 
 static int

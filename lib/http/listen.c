@@ -203,7 +203,7 @@ may_take(const char *path, const struct sockaddr_un *un, struct err *err)
 	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? 0 : err_io(err, "%s", path);
 	if (!S_ISSOCK(st.st_mode))
-		return err_set(err, EX_CANTCREAT, "%s: is there and is no socket", path);
+		return err_set(err, EX_CANTCREAT, "%s: exists and is not a socket", path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_io(err, "%s", path);

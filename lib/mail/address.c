@@ -53,7 +53,7 @@ mail_address_check(const char *text, size_t len, struct err *err)
 	if (at == NULL)
 		return err_set(err, EX_DATAERR, "no '@'");
 	if (unquote(&local, text, (size_t)(at - text)) < 0)
-		return err_set(err, EX_DATAERR, "what stands before the '@' is no local part");
+		return err_set(err, EX_DATAERR, "the part before the '@' is not a local part");
 	if (mail_spec_make(buf_view(&local), (struct view){ at + 1, len - (size_t)(at + 1 - text) },
 		&made, err) < 0)
 		return -1;

@@ -316,7 +316,7 @@ take_angle(struct parser *p, struct mail_address *ret_address)
 			while (p->at < p->len && strchr(":>", peek(p)) == NULL)
 				p->at++;
 			if (peek(p) != ':')
-				return fail_here(p, "':' behind the route");
+				return fail_here(p, "':' after the route");
 			p->at++;
 		}
 		if (take_spec(p, ret_address) < 0 || skip_blank(p) < 0)

@@ -108,7 +108,7 @@ check_domain(const char *domain, size_t len, struct err *err)
 	size_t start = 0;
 
 	if (len == 0)
-		return err_set(err, EX_DATAERR, "nothing behind the '@'");
+		return err_set(err, EX_DATAERR, "nothing after the '@'");
 	if (len > MAIL_DOMAIN_MAX)
 		return err_set(err, EX_DATAERR, "the domain is over %d bytes", MAIL_DOMAIN_MAX);
 	for (size_t i = 0; i <= len; i++) {

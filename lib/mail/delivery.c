@@ -43,12 +43,12 @@ mail_delivery_check(const struct mail_delivery *delivery, int64_t now, struct er
 		return 0;
 	clock_iso(delivery->expires_at, expires);
 	if (delivery->expires_at <= now)
-		return err_set(err, EX_DATAERR, "expires_ts: expected an instant ahead, found %s",
-		    expires);
+		return err_set(err, EX_DATAERR,
+		    "expires_ts: expected a time in the future, found %s", expires);
 	if (delivery->expires_at <= delivery->deferred_at)
 		return err_set(err, EX_DATAERR,
-		    "expires_ts: expected an instant after %s, until which it is kept back; found "
-		    "%s",
+		    "expires_ts: expected a time after %s, before which the message is not sent; "
+		    "found %s",
 		    clock_iso(delivery->deferred_at, deferred), expires);
 	return 0;
 }

@@ -157,13 +157,13 @@ instead_of_report(const struct mail_parsed *mail)
 	static const char *const complaint[] = { "message/feedback-report", NULL };
 
 	if (part_of(mail, read) != NULL)
-		return "this one tells that a message was read (RFC 8098)";
+		return "this is a read receipt (RFC 8098)";
 	if (part_of(mail, complaint) != NULL)
-		return "this one is a complaint (RFC 5965)";
+		return "this is a complaint (RFC 5965)";
 	if (has(mail, "Auto-Submitted") || has(mail, "X-Autoreply") || has(mail, "X-Autorespond"))
-		return "this one is an automatic reply";
+		return "this is an automatic reply";
 	if (has(mail, "List-Id"))
-		return "this one is from a mailing list";
+		return "this is from a mailing list";
 	return "this is other mail";
 }
 

@@ -297,7 +297,7 @@ read_stored(struct reader *r, const struct source *s, const char *stored, enum m
 			read_s3_path(r, s, stored);
 		else
 			fault(r, s, "storage_path",
-			    "of the volumes of a storage, s3:BUCKET/KEY alone is known here");
+			    "of all storage volumes, only s3:BUCKET/KEY is supported");
 		break;
 	case MODE_ENDPOINT:
 		fault(r, s, "storage_path",

@@ -131,11 +131,10 @@ check_domain(void *domain, const char *place, struct err *err)
 
 	(void)place;
 	if (d->domain == NULL)
-		return err_set(err, EX_CONFIG, "domain: expected one in each group");
+		return err_set(err, EX_CONFIG, "domain: expected a domain in each group");
 	if (!is_domain(d->domain))
 		return err_set(err, EX_CONFIG,
-		    "domain: expected a domain (as xn--... where it has other letters), found "
-		    "\"%s\"",
+		    "domain: expected a domain (with other letters: as xn--...), found \"%s\"",
 		    d->domain);
 	if (strlen(d->domain) > ACCOUNT_DOMAIN_MAX)
 		return err_set(err, EX_CONFIG, "domain: expected at most %d bytes, found \"%s\"",
@@ -209,7 +208,7 @@ check_credentials(const struct account *a, struct err *err)
 		return err_set(err, EX_CONFIG,
 		    "user: expected password, password_file or password_command with it");
 	if (a->user == NULL && sources > 0)
-		return err_set(err, EX_CONFIG, "user: expected, as there is a password");
+		return err_set(err, EX_CONFIG, "user: expected, because there is a password");
 	if (a->client_key != NULL && a->client_cert == NULL)
 		return err_set(err, EX_CONFIG, "client_key: expected client_cert with it");
 	return 0;
@@ -226,7 +225,7 @@ settle_tls(struct account *a, struct err *err)
 
 	if (a->use_tls == 1 && a->starttls != CONF_UNSET)
 		return err_set(err, EX_CONFIG,
-		    "starttls: does not go with use_tls = true (TLS from the first byte)");
+		    "starttls: cannot be combined with use_tls = true (TLS from the first byte)");
 	if (a->port == 0)
 		a->port = a->use_tls == 1 ? 465 : 587;
 	if (a->use_tls == 1 ||
@@ -271,7 +270,7 @@ account_check(void *account, const char *place, struct err *err)
 	account_release(a);
 	a->place = xstrdup(place);
 	if (a->id == NULL)
-		return err_set(err, EX_CONFIG, "id: expected one for each account");
+		return err_set(err, EX_CONFIG, "id: expected an id for each account");
 	if (!account_id_valid(a->id))
 		return err_set(err, EX_CONFIG,
 		    "id: expected letters, digits, - _ . @ and no dot first, found \"%s\"", a->id);

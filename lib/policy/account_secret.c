@@ -186,7 +186,7 @@ from_command(const char *command, struct buf *ret, struct err *err)
 	status = end_command(pid, result < 0, deadline);
 	if (result < 0 && error == E2BIG)
 		return err_set(err, EX_CONFIG,
-		    "password_command: expected one line, got 64 KiB and more");
+		    "password_command: expected one line, got 64 KiB or more");
 	if (result < 0 && error != ETIME) {
 		errno = error;
 		return err_sys(err, EX_TEMPFAIL, "password_command");

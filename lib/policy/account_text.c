@@ -41,8 +41,8 @@ parse(const char *id, const char *text, const char *place, struct account *ret, 
 	if (conf_parse(text, strlen(text), place, targets, 2, err) < 0)
 		return -1;
 	if (ret->id != NULL && strcmp(ret->id, id) != 0)
-		return err_set(err, EX_CONFIG, "%s: id: expected that of the file's name, or none",
-		    place);
+		return err_set(err, EX_CONFIG,
+		    "%s: id: expected the id in the file's name, or no id", place);
 	free(ret->id);
 	ret->id = xstrdup(id);
 	if (account_check(ret, place, err) < 0)

@@ -81,7 +81,7 @@ exhausted(unsigned attempts)
 {
 	struct retry retry = { .verdict = RETRY_EXHAUSTED };
 
-	snprintf(retry.reason, sizeof retry.reason, "given up after %u attempt%s (max_attempts)",
+	snprintf(retry.reason, sizeof retry.reason, "failed after %u attempt%s (max_attempts)",
 	    attempts, attempts == 1 ? "" : "s");
 	return retry;
 }
@@ -95,11 +95,11 @@ expired(const struct account *account, const struct retry_terms *terms, unsigned
 
 	if (terms->expires == 0)
 		snprintf(retry.reason, sizeof retry.reason,
-		    "given up: not delivered within %s (expires), attempts: %u",
+		    "failed: not delivered within %s (expires), attempts: %u",
 		    clock_span(account->expires, text), attempts);
 	else
 		snprintf(retry.reason, sizeof retry.reason,
-		    "given up: %s %s (the message's own expiry), attempts: %u",
+		    "failed: %s %s (the message's own expiry), attempts: %u",
 		    now < terms->expires ? "no further attempt before" : "not delivered before",
 		    clock_iso(terms->expires, text), attempts);
 	return retry;

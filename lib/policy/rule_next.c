@@ -216,7 +216,7 @@ describe(const struct schedule *s, int64_t now, const struct next *next, struct 
 	if (s->last > 0 && s->last <= now && !v->due)
 		buf_addf(&why, "; last cycle %s", when(s, s->last, at));
 	if (next->instant == INT64_MAX)
-		buf_adds(&why, "; no later hour allows one");
+		buf_adds(&why, "; no later hour permits a cycle");
 	else
 		buf_addf(&why, "; %s %s", v->due ? "due now," : "next", when(s, next->instant, at));
 	buf_addf(&why, " (%s)", zone_name(s->zone));

@@ -71,7 +71,7 @@ settings_secrets_check(void *value, const char *place, struct err *err)
 	(void)place;
 	if (secrets->n > SETTINGS_SECRETS)
 		return err_set(err, EX_CONFIG,
-		    "expected one secret, or two while one takes the place of the other");
+		    "expected one secret, or two while one replaces the other");
 	for (size_t i = 0; i < secrets->n; i++)
 		if (settings_secret_check(secrets->v[i], err) < 0)
 			return -1;

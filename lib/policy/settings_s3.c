@@ -39,7 +39,7 @@ settings_endpoint_check(void *value, const char *place, struct err *err)
 						      "";
 	if (strcspn(host, "/?#@ ") == 0 || strpbrk(host, "?#@ ") != NULL)
 		return err_set(err, EX_CONFIG,
-		    "expected a URL as \"https://s3.example.com\", found \"%.100s\"", url);
+		    "expected a URL such as \"https://s3.example.com\", found \"%.100s\"", url);
 	return 0;
 }
 

@@ -56,7 +56,7 @@ smtp_connection_heard(struct smtp_connection *conn, char *line, size_t len)
 		conn->failed = true;
 		conn->fault.class = SMTP_FAULT_PROTOCOL;
 		smtp_reply_own(&conn->fault.reply, "",
-		    "what the server said is no SMTP reply: \"%s\"", shown);
+		    "the server's answer is not an SMTP reply: \"%s\"", shown);
 		return false;
 	}
 	if (result == 0)

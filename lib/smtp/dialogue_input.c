@@ -52,7 +52,7 @@ unreadable(struct smtp_reply *ret_why, const char *bytes, size_t n)
 	while (n > 0 && bytes[n - 1] == '\r')
 		n--;
 	log_escape(shown, sizeof(shown), bytes, n);
-	smtp_reply_own(ret_why, "", "what the server said is no SMTP reply: \"%s\"", shown);
+	smtp_reply_own(ret_why, "", "the server's answer is not an SMTP reply: \"%s\"", shown);
 }
 
 static int

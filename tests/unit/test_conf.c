@@ -203,16 +203,16 @@ static const struct {
 	{ "size = 10;", "x.conf:1: size: expected 1 KiB to 1 TiB, found 10 B" },
 	{ "size = 5000000000;",
 	    "x.conf:1: a number that does not fit into 32 bits "
-	    "(expected an L behind it, or a string)" },
+	    "(expected an L after it, or a string)" },
 	{ "size = 99999999999999999999L;", "x.conf:1: a number that does not fit into 64 bits" },
 	{ "yes = -\n99999999999;",
 	    "x.conf:2: a number that does not fit into 32 bits "
-	    "(expected an L behind it, or a string)" },
+	    "(expected an L after it, or a string)" },
 	{ "size = --1;", "x.conf:1: syntax error" },
 	{ "size = -", "x.conf:1: syntax error" },
 	{ "size = 0xFFFFFFFF;",
 	    "x.conf:1: a number that does not fit into 32 bits "
-	    "(expected an L behind it, or a string)" },
+	    "(expected an L after it, or a string)" },
 	{ "yes = 1;", "x.conf:1: yes: expected true or false, found a whole number" },
 	{ "text = \"01234567890\";", "x.conf:1: text: expected at most 10 bytes" },
 	{ "text = \"a\\nb\";", "x.conf:1: text: expected no control characters" },
@@ -224,7 +224,7 @@ static const struct {
 	{ "choice = \"one two\";",
 	    "x.conf:1: choice: expected one of: one two three; found one two" },
 	{ "words = [ \"x\", \"q\" ];", "x.conf:1: words: expected words out of: x y z; found q" },
-	{ "pauses = ( );", "x.conf:1: pauses: expected one duration at least" },
+	{ "pauses = ( );", "x.conf:1: pauses: expected at least one duration" },
 	{ "groups = { };", "x.conf:1: groups: expected a list of groups: ( { ... }, { ... } )" },
 	{ "groups = ( 1 );", "x.conf:1: groups: expected a group: { ... }" },
 	{ "groups = (\n{ port = 1; } );", "x.conf:2: groups.port: unknown setting" },
@@ -243,7 +243,7 @@ static const struct {
 	{ "@include \"broken.conf\"\n", "broken.conf:2: syntax error" },
 	{ "@include \"big.conf\"\n",
 	    "big.conf:1: a number that does not fit into 32 bits "
-	    "(expected an L behind it, or a string)" },
+	    "(expected an L after it, or a string)" },
 };
 
 TEST(conf_names_what_is_wrong_and_where)

@@ -183,7 +183,7 @@ static const struct {
 	{ "other mail", "Subject: Hello\n\nHow are you?\n",
 	    "expected a report of delivery (RFC 3464, or qmail's), but this is other mail" },
 	{ "an answer", "Subject: away\nAuto-Submitted: auto-replied\n\nI am away.\n",
-	    "expected a report of delivery (RFC 3464, or qmail's), but this one is an automatic "
+	    "expected a report of delivery (RFC 3464, or qmail's), but this is an automatic "
 	    "reply" },
 	{ "was read",
 	    "Content-Type: multipart/report; report-type=disposition-notification; "
@@ -191,14 +191,13 @@ static const struct {
 	    "read\n--b\nContent-Type: message/disposition-notification\n\n"
 	    "Final-Recipient: rfc822; y@e.org\nDisposition: manual-action/MDN-sent-manually; "
 	    "displayed\n" END,
-	    "expected a report of delivery (RFC 3464, or qmail's), but this one tells that a "
-	    "message was "
-	    "read (RFC 8098)" },
+	    "expected a report of delivery (RFC 3464, or qmail's), but this is a read receipt (RFC "
+	    "8098)" },
 	{ "a complaint, with a copy of what was sent",
 	    "Content-Type: multipart/report; report-type=feedback-report; "
 	    "boundary=b\n\n--b\n\nspam\n"
 	    "--b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\n" RETURNED END,
-	    "expected a report of delivery (RFC 3464, or qmail's), but this one is a complaint "
+	    "expected a report of delivery (RFC 3464, or qmail's), but this is a complaint "
 	    "(RFC 5965)" },
 	{ "nobody", REPORT STATUS WHOLE END,
 	    "expected a report of delivery (RFC 3464, or qmail's), but its message/delivery-status "

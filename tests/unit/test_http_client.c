@@ -310,15 +310,16 @@ static const struct {
 	int code;
 	const char *text;
 } places[] = {
-	{ "ftp://127.0.0.1/x", EX_USAGE, "\"ftp://127.0.0.1/x\" is no URL of http or https" },
-	{ "file:///etc/passwd", EX_USAGE, "is no URL of http or https" },
-	{ "127.0.0.1/x", EX_USAGE, "is no URL of http or https" },
-	{ "", EX_USAGE, "is no URL" },
-	{ "http://", EX_USAGE, "is no URL" },
-	{ "http://127.0.0.1:99999/", EX_USAGE, "is no URL" },
-	{ "http://user:secret@127.0.0.1:x/", EX_USAGE, "\"...127.0.0.1:x/\" is no URL" },
-	{ "gopher://h/?secret", EX_USAGE, "\"gopher://h/\" is no URL" },
-	{ "http://127.0.0.1/\n", EX_USAGE, "is no URL" },
+	{ "ftp://127.0.0.1/x", EX_USAGE, "\"ftp://127.0.0.1/x\" is not an http or https URL" },
+	{ "file:///etc/passwd", EX_USAGE, "is not an http or https URL" },
+	{ "127.0.0.1/x", EX_USAGE, "is not an http or https URL" },
+	{ "", EX_USAGE, "is not an http or https URL" },
+	{ "http://", EX_USAGE, "is not an http or https URL" },
+	{ "http://127.0.0.1:99999/", EX_USAGE, "is not an http or https URL" },
+	{ "http://user:secret@127.0.0.1:x/", EX_USAGE,
+	    "\"...127.0.0.1:x/\" is not an http or https URL" },
+	{ "gopher://h/?secret", EX_USAGE, "\"gopher://h/\" is not an http or https URL" },
+	{ "http://127.0.0.1/\n", EX_USAGE, "is not an http or https URL" },
 	{ "http://nowhere.invalid/x", EX_NOHOST, "there is no host nowhere.invalid" },
 	{ "http://127.0.0.1:1/x", EX_TEMPFAIL, "http://127.0.0.1:1/x: " },
 };
@@ -348,10 +349,10 @@ TEST(headers_hold_no_lines)
 		.call = { .url = "http://127.0.0.1:1/", .headers = bad } };
 
 	ask(&q);
-	EXPECT_ERR(&q, EX_USAGE, "a control character in what is to be sent as X");
+	EXPECT_ERR(&q, EX_USAGE, "a control character in the value of X");
 	q.call.headers = none;
 	ask(&q);
-	EXPECT_ERR(&q, EX_USAGE, "is no name of a header field");
+	EXPECT_ERR(&q, EX_USAGE, "is not the name of a header field");
 	q.call.headers = NULL;
 	q.call.bearer = "a\nb";
 	ask(&q);

@@ -90,7 +90,7 @@ static const struct {
 	    "1 0 ! brackets do not match\n1 1 ! expected \"{\" or \"[\"\n" },
 	{ "[{\"a\":1},,{\"b\":2},]",
 	    "1 0 {\"a\":1}\n1 1 ! expected an element before \",\"\n1 2 {\"b\":2}\n"
-	    "1 3 ! a comma before \"]\": expected an element behind it\n" },
+	    "1 3 ! a comma before \"]\": expected an element after it\n" },
 	{ "[{\"a\":1} {\"b\":2},3]",
 	    "1 0 {\"a\":1}\n1 1 ! expected \",\" before this element\n1 2 3\n" },
 	{ "[{\"a\":1},{\"b\":2", "1 0 {\"a\":1}\n1 1 ! the input ends inside this element\n" },
@@ -98,9 +98,9 @@ static const struct {
 	{ "[}{\"a\":1}]", "1 0 ! expected an element, \",\" or \"]\"\n1 1 {\"a\":1}\n" },
 	{ "[{\"a\":1}] x", "1 0 {\"a\":1}\n1 1 ! expected \"{\" or \"[\"\n" },
 	{ "{\"messages\":[{\"a\":1}]",
-	    "1 0 {\"a\":1}\n1 1 ! the input ends before the \"}\" behind its messages\n" },
+	    "1 0 {\"a\":1}\n1 1 ! the input ends before the \"}\" after its messages\n" },
 	{ "{\"messages\":[{\"a\":1}],\"messages\":[{\"b\":2}]}",
-	    "1 0 {\"a\":1}\n1 1 ! \"messages\" stands in its object twice\n" },
+	    "1 0 {\"a\":1}\n1 1 ! \"messages\" occurs twice in its object\n" },
 	{ "{\"x\":" LONG ",\"messages\":[{\"a\":1}],\"y\":" LONG "}", "1 0 {\"a\":1}\n" },
 };
 

@@ -157,15 +157,15 @@ TEST(faults)
 		    "expires_ts: expected Unix seconds, 0 to the year 9999" },
 		{ MESSAGE(",\"expires_ts\":true"), "expires_ts: value is not a valid integer" },
 		{ MESSAGE(",\"expires_ts\":0"),
-		    "expires_ts: expected an instant ahead, found 1970-01-01T00:00:00Z" },
+		    "expires_ts: expected a time in the future, found 1970-01-01T00:00:00Z" },
 		{ MESSAGE(",\"expires_ts\":1000000000"),
-		    "expires_ts: expected an instant ahead, found 2001-09-09T01:46:40Z" },
+		    "expires_ts: expected a time in the future, found 2001-09-09T01:46:40Z" },
 		{ MESSAGE(",\"deferred_ts\":1000000002,\"expires_ts\":1000000002"),
-		    "expires_ts: expected an instant after 2001-09-09T01:46:42Z, until which it is "
-		    "kept back; found 2001-09-09T01:46:42Z" },
+		    "expires_ts: expected a time after 2001-09-09T01:46:42Z, before which the "
+		    "message is not sent; found 2001-09-09T01:46:42Z" },
 		{ MESSAGE(",\"deferred_ts\":\"x\",\"expires_ts\":1,\"max_attempts\":1.5"),
-		    "deferred_ts: value is not a valid integer; expires_ts: expected an instant "
-		    "ahead, found 1970-01-01T00:00:01Z; max_attempts: value is not a valid "
+		    "deferred_ts: value is not a valid integer; expires_ts: expected a time in the "
+		    "future, found 1970-01-01T00:00:01Z; max_attempts: value is not a valid "
 		    "integer" },
 		{ MESSAGE(",\"max_attempts\":0"), "max_attempts: expected 1 to 1000000" },
 		{ MESSAGE(",\"max_attempts\":1000001"), "max_attempts: expected 1 to 1000000" },
@@ -207,14 +207,13 @@ TEST(faults)
 			  "{\"storage_path\":\"x\",\"fetch_mode\":\"http_url\"}]"),
 		    "attachments[0].storage_path: expected base64:CONTENT, http(s)://..., "
 		    "s3:BUCKET/KEY or an absolute path; attachments[1].storage_path: an endpoint "
-		    "of "
-		    "the application is not asked for attachments: give content, a URL or a path; "
-		    "attachments[2].storage_path: an endpoint of the application is not asked for "
-		    "attachments: give content, a URL or a path; attachments[3].storage_path: of "
-		    "the volumes of a storage, s3:BUCKET/KEY alone is known here; "
-		    "attachments[4].fetch_mode: unexpected value; permitted: 'base64', 'http_url', "
-		    "'filesystem', 's3'; attachments[5].storage_path: expected a URL that begins "
-		    "with http:// or https://" },
+		    "of the application is not asked for attachments: give content, a URL or a "
+		    "path; attachments[2].storage_path: an endpoint of the application is not "
+		    "asked for attachments: give content, a URL or a path; "
+		    "attachments[3].storage_path: of all storage volumes, only s3:BUCKET/KEY is "
+		    "supported; attachments[4].fetch_mode: unexpected value; permitted: 'base64', "
+		    "'http_url', 'filesystem', 's3'; attachments[5].storage_path: expected a URL "
+		    "that begins with http:// or https://" },
 		{ MESSAGE(
 		      ",\"attachments\":[{\"content\":\"\",\"mime_type\":\"text\"},"
 		      "{\"content\":\"\",\"content_type\":\"message/rfc822\"},"

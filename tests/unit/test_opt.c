@@ -225,8 +225,8 @@ static const struct {
 	{ &plain, "--maybe=bad", "--maybe: not this" },
 	{ &with_commands, "nonsense", "unknown command 'nonsense'" },
 	{ &with_commands, "list --only-add x",
-	    "--only-add does not go with 'list' (but with: add adder)" },
-	{ &with_commands, "--only-add x", "--only-add goes with a command only (add adder)" },
+	    "--only-add cannot be combined with 'list' (only with: add adder)" },
+	{ &with_commands, "--only-add x", "--only-add needs a command (add adder)" },
 };
 
 TEST(opt_misuse)
@@ -265,7 +265,7 @@ TEST(opt_help_text)
 	    "      --big N               another\n"
 	    "      --span TIME           a span\n"
 	    "  -l, --list X              repeat\n"
-	    "      --maybe [X]           optional\n"
+	    "      --maybe[=X]           optional\n"
 	    "      --only-add X          with add\n"
 	    "      --help                print this and exit\n"
 	    "      --version             print the version and exit\n"

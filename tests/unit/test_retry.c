@@ -45,13 +45,13 @@ static const struct {
 	{ 9, 23 * HOUR, 0, 0, 0, RETRY_LATER, HOUR, "" },
 	{ 9, 24 * HOUR - 1, 0, 0, 0, RETRY_LATER, 1, "" },
 	{ 9, 24 * HOUR, 0, 0, 0, RETRY_EXPIRED, 0,
-	    "given up: not delivered within 1d (expires), attempts: 9" },
+	    "failed: not delivered within 1d (expires), attempts: 9" },
 	{ 9, 500 * HOUR, 0, 0, 0, RETRY_EXPIRED, 0,
-	    "given up: not delivered within 1d (expires), attempts: 9" },
+	    "failed: not delivered within 1d (expires), attempts: 9" },
 	{ 4, 0, 0, 5, 0, RETRY_LATER, HOUR, "" },
-	{ 5, 0, 0, 5, 0, RETRY_EXHAUSTED, 0, "given up after 5 attempts (max_attempts)" },
-	{ 6, 0, 0, 5, 0, RETRY_EXHAUSTED, 0, "given up after 6 attempts (max_attempts)" },
-	{ 1, 0, 0, 1, 0, RETRY_EXHAUSTED, 0, "given up after 1 attempt (max_attempts)" },
+	{ 5, 0, 0, 5, 0, RETRY_EXHAUSTED, 0, "failed after 5 attempts (max_attempts)" },
+	{ 6, 0, 0, 5, 0, RETRY_EXHAUSTED, 0, "failed after 6 attempts (max_attempts)" },
+	{ 1, 0, 0, 1, 0, RETRY_EXHAUSTED, 0, "failed after 1 attempt (max_attempts)" },
 	/* A clock that was set back: the age is negative, and nothing expires early. */
 	{ 1, -HOUR, 0, 0, 0, RETRY_LATER, MINUTE, "" },
 };
@@ -82,11 +82,11 @@ static const struct {
 	const char *reason;
 } own[] = {
 	{ 1, 0, 0, 2, 0, RETRY_LATER, MINUTE, "" },
-	{ 2, 0, 0, 2, 0, RETRY_EXHAUSTED, 0, "given up after 2 attempts (max_attempts)" },
-	{ 2, 0, 0, 2, 9, RETRY_EXHAUSTED, 0, "given up after 2 attempts (max_attempts)" },
+	{ 2, 0, 0, 2, 0, RETRY_EXHAUSTED, 0, "failed after 2 attempts (max_attempts)" },
+	{ 2, 0, 0, 2, 9, RETRY_EXHAUSTED, 0, "failed after 2 attempts (max_attempts)" },
 	{ 2, 0, 0, 9, 2, RETRY_LATER, 5 * MINUTE, "" },
-	{ 9, 0, 0, 9, 2, RETRY_EXHAUSTED, 0, "given up after 9 attempts (max_attempts)" },
-	{ 2, 0, HOUR, 0, 2, RETRY_EXHAUSTED, 0, "given up after 2 attempts (max_attempts)" },
+	{ 9, 0, 0, 9, 2, RETRY_EXHAUSTED, 0, "failed after 9 attempts (max_attempts)" },
+	{ 2, 0, HOUR, 0, 2, RETRY_EXHAUSTED, 0, "failed after 2 attempts (max_attempts)" },
 	/* Longer than the account's day. */
 	{ 7, 30 * HOUR, 48 * HOUR, 0, 0, RETRY_LATER, 4 * HOUR, "" },
 	/* Another attempt fits; the last one is a minute ahead; none fits. */
@@ -96,17 +96,17 @@ static const struct {
 	{ 4, 50 * MINUTE, HOUR, 0, 0, RETRY_LATER, 9 * MINUTE, "" },
 	{ 4, 59 * MINUTE - 1, HOUR, 0, 0, RETRY_LATER, 1, "" },
 	{ 4, 59 * MINUTE, HOUR, 0, 0, RETRY_EXPIRED, 0,
-	    "given up: no further attempt before 2023-11-14T23:13:20Z (the message's own expiry), "
+	    "failed: no further attempt before 2023-11-14T23:13:20Z (the message's own expiry), "
 	    "attempts: 4" },
 	{ 1, 0, 30 * USEC, 0, 0, RETRY_EXPIRED, 0,
-	    "given up: no further attempt before 2023-11-14T22:13:50Z (the message's own expiry), "
+	    "failed: no further attempt before 2023-11-14T22:13:50Z (the message's own expiry), "
 	    "attempts: 1" },
 	{ 4, HOUR, HOUR, 0, 0, RETRY_EXPIRED, 0,
-	    "given up: not delivered before 2023-11-14T23:13:20Z (the message's own expiry), "
+	    "failed: not delivered before 2023-11-14T23:13:20Z (the message's own expiry), "
 	    "attempts: 4" },
 	/* Both are over: the expiry is what is told. */
 	{ 2, HOUR, HOUR, 2, 0, RETRY_EXPIRED, 0,
-	    "given up: not delivered before 2023-11-14T23:13:20Z (the message's own expiry), "
+	    "failed: not delivered before 2023-11-14T23:13:20Z (the message's own expiry), "
 	    "attempts: 2" },
 };
 

@@ -337,8 +337,8 @@ TEST(cases)
 		{ "nights", "Europe/Rome", NULL, "2026-11-22T21:00:00Z", false,
 		    "2026-11-27T21:00:00Z", NULL },
 		{ "never", "UTC", NULL, "2026-11-22T21:00:00Z", false, NULL,
-		    "no rule matches now, and outside of rules cycles wait; no later hour allows "
-		    "one (UTC)" },
+		    "no rule matches now, and outside of rules cycles wait; no later hour permits "
+		    "a cycle (UTC)" },
 		{ "disabled, wait", "UTC", "2026-11-22T20:00:00Z", "2026-11-22T21:00:00Z", false,
 		    NULL, NULL },
 	};

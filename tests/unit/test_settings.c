@@ -163,7 +163,8 @@ TEST(settings_of_the_environment)
 	setenv("SMTP_PORT", "25", 1);
 	unsetenv("SMTP_USER");
 	CHECK_INT(load(&s, "", &err), -1);
-	CHECK_STR(err.msg, "environment variables SMTP_*: user: expected, as there is a password");
+	CHECK_STR(err.msg,
+	    "environment variables SMTP_*: user: expected, because there is a password");
 	CHECK(strstr(err.msg, "secret") == NULL);
 	clear_environment();
 }
@@ -192,7 +193,7 @@ static const struct {
 	  "\n{ domain = \"X.ORG\"; } ); } );",
 	    ":1: accounts: domains: expected each domain once, found \"x.org\" twice" },
 	{ "accounts = ( { id = \"a\"; host = \"h\"; domains = ( {\n per_minute = 1; } ); } );",
-	    ":1: accounts.domains: domain: expected one in each group" },
+	    ":1: accounts.domains: domain: expected a domain in each group" },
 	{ "accounts = ( { id = \"a\"; host = \"h\"; domains = (\n"
 	  "{ domain = \"x\"; per_day = -1; } ); } );",
 	    ":2: accounts.domains.per_day: expected 0 to 2147483647, found a number below 0" },
@@ -201,8 +202,8 @@ static const struct {
 	    ":2: accounts.domains.per_week: unknown setting" },
 	{ "accounts = ( { id = \"a\"; host = \"h\"; domains = (\n"
 	  "{ domain = \"x..org\"; } ); } );",
-	    ":2: accounts.domains: domain: expected a domain (as xn--... where it has other "
-	    "letters), found \"x..org\"" },
+	    ":2: accounts.domains: domain: expected a domain (with other letters: as xn--...), "
+	    "found \"x..org\"" },
 	{ "accounts = ( { id = \"a\"; host = \"h\"; domains = (\n{ domain = "
 	  "\"a123456789.b123456789.c123456789.d123456789.e123\"; } ); } );",
 	    ":2: accounts.domains: domain: expected at most 47 bytes, found " },

@@ -265,7 +265,7 @@ TEST(what_is_no_reply_is_shown)
 	deliver(&p, &s, args);
 	EXPECT_FAULT(&p, SMTP_FAULT_PROTOCOL);
 	CHECK_STR(p.fault.reply.text,
-	    "what the server said is no SMTP reply: \"\\xe9\\x1b[31m no\"");
+	    "the server's answer is not an SMTP reply: \"\\xe9\\x1b[31m no\"");
 	play_free(&p);
 	server_free(&s);
 }

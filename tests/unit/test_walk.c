@@ -888,9 +888,9 @@ TEST(each_fault_is_named)
 	CHECK_TELLS(faults, "log/x: is not a log");
 	CHECK_TELLS(faults, "log/1.000001.aaaaaaaa.log: 3 lines are not JSON objects");
 	CHECK_TELLS(faults, "tmp/1.000001.bbbbbbbb: was left by a process that died");
-	CHECK_TELLS(faults, "id/0/%zz: its name is no encoded id");
-	CHECK_TELLS(faults, "d1: stands in a bucket of priority 3");
-	CHECK_TELLS(faults, "w2: stands in a bucket of priority 2");
+	CHECK_TELLS(faults, "id/0/%zz: its name is not an encoded id");
+	CHECK_TELLS(faults, "d1: is in a bucket of priority 3");
+	CHECK_TELLS(faults, "w2: is in a bucket of priority 2");
 	CHECK_TELLS(faults, "w2: its record names the account \"main\" and the batch \"xmas\"");
 	CHECK(result.faults >= 16);
 	check(&spool, true, &faults);
