@@ -14,6 +14,7 @@
 #include "cmd/deliver.h"
 #include "cmd/obey.h"
 #include "cmd/reread.h"
+#include "cmd/run_cycle.h"
 #include "cmd/run_print.h"
 #include "spool/reports.h"
 
@@ -248,29 +249,6 @@ watch(struct delivery *d, struct obedience *o, struct current *current, struct e
 	return result;
 }
 
-static uint64_t
-outcomes(const struct deliver_counts *c)
-{
-	return c->sent + c->deferred + c->failed + c->uncertain + c->corrupt + c->recovered;
-}
-
-/* One cycle: delivers, and goes on with what comes in, until the application has heard all. */
-static int
-cycle(struct delivery *d, struct exchange *exchange, struct err *err)
-{
-	uint64_t fetched;
-	int result;
-
-	do {
-		fetched = exchange != NULL ? exchange_fetched(exchange) : 0;
-		result = deliver_cycle(d, err);
-		d->goes_on = true;
-	} while (result == 0 && exchange != NULL && !d->overtaken && !stop_requested &&
-	    exchange_wait(exchange, fetched, outcomes(&d->counts), &stop_requested) ==
-		EXCHANGE_BUSY);
-	return result;
-}
-
 static int
 run_delivery(struct delivery *d, const struct run_options *o, struct obedience *obedience,
     struct current *current, struct exchange *exchange, struct err *err)
@@ -285,7 +263,8 @@ run_delivery(struct delivery *d, const struct run_options *o, struct obedience *
 		d->progress = show_progress;
 		d->progress_arg = &progress;
 	}
-	result = o->watch ? watch(d, obedience, current, exchange, err) : cycle(d, exchange, err);
+	result = o->watch ? watch(d, obedience, current, exchange, err) :
+			    run_cycle(d, exchange, &stop_requested, err);
 	/* A watch has told, and tries again. */
 	if (result == 0 && !o->watch && !d->overtaken)
 		result = deliver_tell_unread(d, err);

@@ -377,6 +377,30 @@ A error'
 	stop_server run
 }
 
+@test "what the application hands in when it hears of the last leaves in the same cycle" {
+	start_application app port
+	sync_to "$port"
+	cat >more <<-'END'
+		#!/bin/sh
+		n=$(cat n 2>/dev/null || echo 0)
+		echo $((n + 1)) >n
+		exec mailq-add -q --id "late-$n" --from from@example.com --to to@example.org --subject s --body b
+	END
+	chmod +x more
+	add --id first
+	answers app sync "exec $PWD/more" "exec $PWD/more" ok
+	run_mailq
+	summary 'sent 3, deferred 0, failed 0, reported 3'
+	assert_equal "$(heard app)" 'first sent
+late-0 sent
+late-1 sent'
+	# One that always has more is heard again in the next cycle.
+	answers app sync "exec $PWD/more"
+	run_mailq
+	assert_equal "$stderr" ''
+	[ "$(cat n)" -ge 5 ] && [ "$(cat n)" -le 30 ] || fail "$(cat n) rounds"
+}
+
 @test "credentials: basic, a token, from files; none in a URL" {
 	start_application app port
 	sync_to "$port" 'user = "me"; password = "sécret";'

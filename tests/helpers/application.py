@@ -17,6 +17,7 @@ goes on for ever:
 	redirect STATUS URL	to elsewhere
 	follow STATUS URL	the same for /sync; for any other path, ok
 	reject-truncated ID...	200, a list of these ids that breaks off
+	exec PATH		runs a program, then ok
 	hang			takes the request and says nothing, until it is killed or the client goes
 	drip			a byte of the answer a second
 	truncated		less than Content-Length says
@@ -35,6 +36,7 @@ import os
 import random
 import socketserver
 import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -97,6 +99,9 @@ class Handler(BaseHTTPRequestHandler):
             inner, *ids = rest.split()
             word = inner.replace(":", " ", 2) if any(r["id"] in ids for r in reports) else "ok"
             verb, _, rest = word.partition(" ")
+        if verb == "exec":
+            subprocess.run([rest], check=True, stdout=subprocess.DEVNULL)
+            verb = "ok"
         if verb == "random":
             some = [r["id"] for r in reports if random.random() < 0.2]
             word = random.choice(
