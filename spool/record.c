@@ -296,6 +296,9 @@ take_lines(struct record *record, struct err *err)
 			return err_set(err, EX_DATAERR, "the record has a line without \": \"");
 		*end = '\0';
 		*colon = '\0';
+		/* A relay would take it for the end of a command. */
+		if (strchr(line, '\r') != NULL || strchr(colon + 2, '\r') != NULL)
+			return err_set(err, EX_DATAERR, "the record has a line break in a line");
 		if (take_field(record, line, colon + 2, err) < 0)
 			return -1;
 		line = end + 1;

@@ -276,6 +276,8 @@ TEST(what_a_record_must_have)
 		    "id: i\naccount: a\nsender: s\nmax-attempts: x\nrecipient: r\n\n" },
 		{ "created", "id: i\ncreated: yesterday\naccount: a\nsender: s\nrecipient: r\n\n" },
 		{ "no colon", "id: i\naccount: a\nsender: s\nrecipient: r\nfoo\n\n" },
+		{ "CR in an address", "id: i\naccount: a\nsender: s\nrecipient: r\rDATA\n\n" },
+		{ "CR in a key", "id: i\naccount: a\nsender: s\nrecipient: r\nx\r: y\n\n" },
 		{ "no end", "id: i\naccount: a\nsender: s\nrecipient: r\n" },
 		{ "two ends", "id: i\naccount: a\nsender: s\nrecipient: r\n\n\n" },
 	};
