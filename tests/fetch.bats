@@ -35,15 +35,14 @@ url() { # PATH [MEMBER...]: an attachment
 	printf '{"url":"%s%s"%s}' "$web" "$path" "${1:+,$*}"
 }
 state() {
-	mailq-status show --json "$1" | /usr/bin/python3 -c 'import json,sys; print(json.load(sys.stdin)["state"])'
+	mailq-status show --json "$1" | value state
 }
 is_state() {
 	[ "$(state "$1")" = "$2" ]
 }
 why() { # ID: the last reason of its history
-	mailq-status log --json "$1" | /usr/bin/python3 -c '
-import json, sys
-print([line.get("reason") for line in map(json.loads, sys.stdin)][-1])'
+	mailq-status log --json "$1" | tail -n 1 >last.json
+	json_look -p r 'r.get("reason")' last.json
 }
 # attached: "NAME TYPE SHA256" of each attachment of the one message that was captured.
 attached() {

@@ -102,3 +102,33 @@ teardown() { common_teardown; }
 	run env MAILQ_BUILD="$PWD/tree/build" tree/tests/run
 	assert_equal "${lines[-1]}" '2 passed, 0 failed'
 }
+
+@test "a look at JSON gives what Python gives, and asks it where it must" {
+	local text='{"ok":true,"n":null,"i":-5,"big":9007199254740993,"d":1.5,"s":"é \"q\"","e":[],"m":[{"id":"x","v":[1,{"a":"b"}]},{"id":"y","v":[]}]}'
+	local option expression name
+
+	printf '%s\n' "$text" >a.json
+	printf '%s\n%s\n' "$text" "$text" >lines.json
+	mkdir -p none/tests/tools
+	for expression in 'a' 'a["ok"]' 'a["n"]' 'a["i"]' 'a["big"]' 'a["d"]' 'a["s"]' 'a["e"]' 'a["m"][-1]["id"]' 'a["m"][0]["v"][1]' \
+		'len(a["m"])' 'a.get("q")' 'a.get("q", "")' 'a.get("s", "z")' '[a["ok"], a["s"], "t", 3]' "(a['i'], a[\"n\"])" '[]' '[[a["i"]]]' \
+		'[m["id"] for m in a["m"]]' '[(m["id"], len(m["v"])) for m in a["m"]]' '[a[k] for k in ("ok", "i")]' '[x for x in a["e"]]' \
+		'[[k, m["id"]] for m in a["m"]  for k in ("b",)]' 'sorted(m["id"] for m in a["m"])' '"ok" in a' 'a["i"] + 1' '[m["id"] for m in a["m"] if m["v"]]' \
+		'a["m"][5]' 'a["none"]' 'a["s"]["x"]'; do
+		for option in -p -s -ls ''; do
+			name=a.json
+			[ "$option" != -ls ] || name=lines.json
+			run --separate-stderr json_look ${option:+"$option"} a "$expression" "$name"
+			local got="$status $output"
+			MAILQ_BUILD=none run --separate-stderr json_look ${option:+"$option"} a "$expression" "$name"
+			case $option in *s*) output=$(sed 's/\\u00e9/é/g' <<<"$output") ;; esac
+			assert_equal "$got" "$status $output" "$option $expression"
+		done
+	done
+	assert_equal "$(value m.0.v.1.a <lines.json | paste -sd' ')" 'b b'
+	assert_equal "$(value ok <a.json) $(value n <a.json) $(value i <a.json)" 'True None -5'
+	# Its own form, without Python.
+	"$MAILQ_BUILD/tests/tools/json_get" a '[m["id"] for m in a["m"]]' a.json
+	run "$MAILQ_BUILD/tests/tools/json_get" a 'sorted(a)' a.json
+	assert_status 2
+}

@@ -24,8 +24,7 @@ queues() {
 
 # The ids of all that waits, in order.
 ids() {
-	mailq-status list --json | /usr/bin/python3 -c 'import json, sys
-for line in sys.stdin: print(json.loads(line)["id"])'
+	mailq-status list --json | value id
 }
 
 # raw TEXT: a form of the boundary B, with the line ends of the wire

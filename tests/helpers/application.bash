@@ -30,33 +30,23 @@ held() {
 	pairs "$BATS_TEST_TMPDIR/$1/held"
 }
 pairs() {
-	[ ! -e "$1" ] || /usr/bin/python3 -c '
-import json, sys
-for line in open(sys.argv[1]):
-    r = json.loads(line)
-    print(r["id"], r["status"])' "$1"
+	[ ! -e "$1" ] || json_look -l r '[r["id"], r["status"]]' "$1" | sed 's/","/ /; s/^\["//; s/"\]$//'
 }
 
 # requests NAME [EXPRESSION]: of each request r (a dict) the value of a Python expression; without one, how
 # many reports it held
 requests() {
-	[ ! -e "$BATS_TEST_TMPDIR/$1/requests" ] || /usr/bin/python3 -c '
-import json, sys
-for line in open(sys.argv[1]):
-    r = json.loads(line)
-    h = r["headers"]
-    v = eval("(" + sys.argv[2] + ")")
-    print(v if isinstance(v, str) else json.dumps(v))' "$BATS_TEST_TMPDIR/$1/requests" "${2:-r[\"count\"]}"
+	local expression=${2:-r[\"count\"]}
+
+	# h are the headers.
+	expression=${expression//h\[/r[\"headers\"][}
+	expression=${expression//h.get\(/r[\"headers\"].get(}
+	[ ! -e "$BATS_TEST_TMPDIR/$1/requests" ] || json_look -ls r "$expression" "$BATS_TEST_TMPDIR/$1/requests"
 }
 
 # report NAME EXPRESSION: of each report r that was acknowledged, in order
 report() {
-	/usr/bin/python3 -c '
-import json, sys
-for line in open(sys.argv[1]):
-    r = json.loads(line)
-    v = eval("(" + sys.argv[2] + ")")
-    print(v if isinstance(v, str) else json.dumps(v))' "$BATS_TEST_TMPDIR/$1/heard" "$2"
+	json_look -ls r "$2" "$BATS_TEST_TMPDIR/$1/heard"
 }
 
 # exchange SETTINGS [ACCOUNT...]: the configuration with these groups (sync, fetch)

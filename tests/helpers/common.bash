@@ -192,3 +192,44 @@ start_sink() {
 	start_server "$name" smtp-sink "$@" "127.0.0.1:$port" 500
 	wait_port "$name" "$port"
 }
+
+# ---- JSON --------------------------------------------------------------------------------------
+
+# json_look [-lps] NAME EXPRESSION FILE: the value of a Python expression, in which NAME is the JSON of FILE; see
+# tests/tools/json_get.c for the options.  What that program does not understand is given to Python, which takes
+# twenty times as long to start.
+json_look() {
+	local status=0 flags=-
+
+	"$MAILQ_BUILD/tests/tools/json_get" "$@" || status=$?
+	[ "$status" -gt 1 ] || return "$status"
+	case $1 in -*) flags=$1 && shift ;; esac
+	/usr/bin/python3 -c '
+import json, sys
+flags, name, expression, path = sys.argv[1:]
+source = open(path)
+for text in (source if "l" in flags else [source.read()]):
+    v = eval("(" + expression + ")", {name: json.loads(text)})
+    if isinstance(v, str) or "p" in flags:
+        print(v)
+    elif "s" in flags:
+        print(json.dumps(v))
+    else:
+        print(json.dumps(v, ensure_ascii=False, separators=(",", ":")))' "$flags" "$@"
+}
+
+# value KEY: of the JSON lines on standard input, as Python prints it; KEY is recipients.0.code or the like
+value() {
+	local key expression=r lines
+
+	lines=$(</dev/stdin)
+	[ -n "$lines" ] || return 0
+	for key in ${1//./ }; do
+		case $key in
+		*[!0-9]*) expression+="[\"$key\"]" ;;
+		*) expression+="[$key]" ;;
+		esac
+	done
+	printf '%s\n' "$lines" >"$BATS_TEST_TMPDIR/value.json"
+	json_look -lp r "$expression" "$BATS_TEST_TMPDIR/value.json"
+}

@@ -144,17 +144,6 @@ history_of() {
 		grep -F "\"event\":\"${1:-}" | grep -F "\"id\":\"${2:-}" || :
 }
 
-# value KEY: of the JSON lines on standard input
-value() {
-	/usr/bin/python3 -c '
-import json, sys
-for line in sys.stdin:
-	found = json.loads(line)
-	for key in sys.argv[1].split("."):
-		found = found[int(key) if isinstance(found, list) else key]
-	print(found)' "$1"
-}
-
 # resting ACCOUNT: it is parked
 resting() {
 	[ -e "$MAILQ_SPOOL/parked/$1" ]

@@ -45,10 +45,7 @@ answer() {
 
 # json EXPRESSION: of the last answer, as a Python expression over a; strings as they are, else JSON
 json() {
-	/usr/bin/python3 -c 'import json, sys
-a = json.load(open("body.txt"))
-v = eval(sys.argv[1])
-print(v if isinstance(v, str) else json.dumps(v, ensure_ascii=False, separators=(",", ":")))' "$1"
+	json_look a "$1" body.txt
 }
 
 # one_message [MEMBER...]: a message as JSON, with further members
