@@ -113,6 +113,7 @@ $(out)/flags: FORCE
 
 $(patsubst %.c,$(out)/%.o,$(mains) $(library)): private compile += $(banned)
 $(patsubst %.c,$(out)/%.o,$(mains) $(library)): $(srcdir)/lib/base/banned.h
+$(patsubst %.c,$(out)/%.o,$(filter spool/% cmd/%,$(mains) $(library))): private compile += -DBANNED_IN_SPOOL
 
 $(objects): $(out)/%.o: $(srcdir)/%.c $(out)/flags
 	@mkdir -p $(@D)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "base/num.h"
 #include "cmd/serve_messages.h"
 #include "cmd/serve_spill.h"
@@ -142,7 +143,7 @@ list_rest(struct listing *l, const struct position *from)
 
 	snprintf(path, sizeof path, "%s/%s/%s", claimed ? "cur" : state_text(at->state),
 	    claimed ? at->runner : at->lane, claimed ? at->lane : at->bucket);
-	dir = openat(l->spool->root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	dir = fs_open_dir(l->spool->root, path);
 	if (dir < 0 || message_name_parse(at->text, &place.name) < 0)
 		return;
 	place.dir = dir;

@@ -43,14 +43,14 @@ spill_clear(struct spill *s, struct err *err)
 static int
 open_nameless(int dir)
 {
-	int fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	int fd = fs_open_nameless(dir, 0600);
 	char name[TOKEN_SIZE];
 
 	if (fd >= 0)
 		return fd;
 	/* A file system without.  What a crash leaves in between is an abandoned draft to others. */
 	token_make(name);
-	fd = openat(dir, name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = fs_open(dir, name, O_CREAT | O_EXCL | O_RDWR, 0600);
 	if (fd >= 0)
 		unlinkat(dir, name, 0);
 	return fd;

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "spool/dirs.h"
+#include "spool/own.h"
 
 #define DIRECTORY "accounts"
 
@@ -55,9 +56,6 @@ check_trust(const struct spool *spool, int fd, const char *name, struct err *err
 
 	if (fstat(spool->root, &root) < 0 || fstat(fd, &st) < 0)
 		return err_io(err, "spool %s: " DIRECTORY "/%s", spool->path, name);
-	if (!S_ISREG(st.st_mode))
-		return err_set(err, EX_DATAERR, "spool %s: " DIRECTORY "/%s: expected a file",
-		    spool->path, name);
 	if (st.st_uid != root.st_uid && st.st_uid != 0)
 		return err_set(err, EX_DATAERR,
 		    "spool %s: " DIRECTORY
@@ -75,10 +73,12 @@ check_trust(const struct spool *spool, int fd, const char *name, struct err *err
 static int
 read_entry(const struct spool *spool, int dir, const char *name, struct buf *ret, struct err *err)
 {
-	AUTO_FD int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	AUTO_FD int fd = fs_open(dir, name, O_RDONLY, 0);
 
 	if (fd < 0 && errno == ENOENT)
 		return 0;
+	if (fd < 0 && fs_is_foreign())
+		return own_refused(spool, dir, DIRECTORY, name, err);
 	if (fd < 0 && errno == EACCES)
 		return err_sys(err, EX_NOPERM, "spool %s: " DIRECTORY "/%s", spool->path, name);
 	if (fd < 0)
@@ -282,7 +282,7 @@ make_directory(const struct spool *spool, struct err *err)
 
 	if (fd >= 0 || errno != ENOENT)
 		return fd < 0 ? err_io(err, "spool %s: " DIRECTORY, spool->path) : fd;
-	if (fs_mkdir(spool->root, DIRECTORY, 0750) < 0 || fsync(spool->root) < 0)
+	if (spool_make_dir(spool, DIRECTORY, 0750) < 0)
 		return err_io(err, "spool %s: cannot make " DIRECTORY, spool->path);
 	fd = fs_open_dir(spool->root, DIRECTORY);
 	return fd < 0 ? err_io(err, "spool %s: " DIRECTORY, spool->path) : fd;
@@ -345,7 +345,7 @@ accounts_remove(struct spool *spool, const char *id, struct err *err)
 			return 0;
 		return err_io(err, "spool %s: cannot remove " DIRECTORY "/%s", spool->path, name);
 	}
-	if (fsync(dir) < 0)
+	if (fs_sync_dir(dir) < 0)
 		return err_io(err, "spool %s: cannot remove " DIRECTORY "/%s", spool->path, name);
 	tidy(dir);
 	return 1;

@@ -295,7 +295,7 @@ sync_all(struct acting *acting)
 		return 0;
 	if (oplog_sync(&acting->log, acting->err) < 0)
 		return -1;
-	if (syncfs(acting->spool->root) < 0)
+	if (fs_sync_all(acting->spool->root) < 0)
 		return err_io(acting->err, "spool %s: cannot sync", acting->spool->path);
 	return 0;
 }

@@ -113,7 +113,7 @@ put_back(struct spool *spool, int dir, const struct looking *looking, const stru
 		act_reason(reason, words);
 		oplog_add(&log, EVENT_RELEASED, text, lane, 0, words);
 		result = oplog_sync(&log, err);
-		if (result == 0 && syncfs(spool->root) < 0)
+		if (result == 0 && fs_sync_all(spool->root) < 0)
 			result = err_io(err, "spool %s: cannot sync", spool->path);
 	}
 	oplog_end(&log);

@@ -120,7 +120,7 @@ open_directory(struct spool *spool, bool make)
 
 	if (dir >= 0 || errno != ENOENT || !make)
 		return dir;
-	if (fs_mkdir(spool->root, DIRECTORY, 0770) < 0 || fsync(spool->root) < 0)
+	if (spool_make_dir(spool, DIRECTORY, 0770) < 0)
 		return -1;
 	return fs_open_dir(spool->root, DIRECTORY);
 }
@@ -131,8 +131,7 @@ static int
 open_locked(struct answer *a)
 {
 	for (int attempt = 0; attempt < 100; attempt++) {
-		AUTO_FD int fd = openat(a->dir, a->key,
-		    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0660);
+		AUTO_FD int fd = fs_open(a->dir, a->key, O_RDWR | O_CREAT, 0660);
 		struct stat st;
 
 		if (fd < 0)
@@ -141,13 +140,14 @@ open_locked(struct answer *a)
 			return errno == EWOULDBLOCK ? 1 : -1;
 		if (fstat(fd, &st) < 0)
 			return -1;
-		if (!S_ISREG(st.st_mode)) {
-			errno = EINVAL;
-			return -1;
-		}
 		/* Forgotten by another in between: once more. */
 		if (st.st_nlink == 0)
 			continue;
+		/* It is written in place: another name for it would be written, too. */
+		if (st.st_nlink > 1) {
+			errno = EMLINK;
+			return -1;
+		}
 		a->fd = take_fd(&fd);
 		return fs_read_all(a->fd, &a->file);
 	}
@@ -217,7 +217,7 @@ int
 answer_keep(struct answer *a, bool durable, struct err *err)
 {
 	/* What is there again was perhaps never synced. */
-	if (durable && (fsync(a->fd) < 0 || fsync(a->dir) < 0))
+	if (durable && (fs_sync_file(a->fd) < 0 || fs_sync_dir(a->dir) < 0))
 		return fail(a->spool, err);
 	a->kept = true;
 	return 0;
@@ -234,8 +234,8 @@ answer_give(struct answer *a, int status, struct view text, struct err *err)
 		return err_set(err, EX_SOFTWARE, "an answer of %zu bytes is not stored", text.len);
 	if (ftruncate(a->fd, (off_t)a->head) < 0 ||
 	    fs_pwrite(a->fd, line, (size_t)n, (off_t)a->head) < 0 ||
-	    fs_pwrite(a->fd, text.s, text.len, (off_t)a->head + n) < 0 || fsync(a->fd) < 0 ||
-	    fsync(a->dir) < 0)
+	    fs_pwrite(a->fd, text.s, text.len, (off_t)a->head + n) < 0 || fs_sync_file(a->fd) < 0 ||
+	    fs_sync_dir(a->dir) < 0)
 		return fail(a->spool, err);
 	a->state = ANSWER_GIVEN;
 	return 0;
@@ -277,7 +277,7 @@ time_of(const struct stat *st)
 static void
 forget(struct tidying *t, const char *name)
 {
-	AUTO_FD int fd = openat(t->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	AUTO_FD int fd = fs_open(t->dir, name, O_RDONLY, 0);
 
 	if (fd >= 0 && fs_lock(fd, 0) == 0 && unlinkat(t->dir, name, 0) == 0)
 		t->forgotten++;

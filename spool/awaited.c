@@ -180,7 +180,7 @@ count_message(struct counting *c, int dir, const char *text, uint64_t inode)
 		return count_tried(c, dir, text, &name);
 	if (c->fd < 0 || c->inode != inode) {
 		auto_close_fd(&c->fd);
-		c->fd = openat(dir, text, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		c->fd = fs_open(dir, text, O_RDONLY, 0);
 		c->inode = inode;
 	}
 	return c->fd >= 0 ? count_record(c->fd, name.offset) : 0;

@@ -25,7 +25,9 @@ make_hidden(int parent, const char *name, const char *hidden)
 
 	if (mkdirat(parent, hidden, 0770) < 0 && errno != EEXIST)
 		return -1;
-	if (fsync(parent) == 0 && renameat2(parent, hidden, parent, name, RENAME_NOREPLACE) == 0)
+	/* Without an order of the file system, what is acknowledged later is synced with all of it. */
+	if ((!fs_is_ordered(parent) || fs_sync_dir(parent) == 0) &&
+	    renameat2(parent, hidden, parent, name, RENAME_NOREPLACE) == 0)
 		return 0;
 	saved = errno;
 	unlinkat(parent, hidden, AT_REMOVEDIR);

@@ -79,16 +79,6 @@ check_owner(struct checking *c, const char *path, const struct stat *st)
 		    (unsigned int)st->st_mode & 07777);
 }
 
-/* The same of one that may be gone. */
-static void
-check_entry(struct checking *c, int dir, const char *name, const char *path)
-{
-	struct stat st;
-
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		check_owner(c, path, &st);
-}
-
 int
 check_each(struct checking *c, int parent, const char *path, const char *name,
     int (*each)(const char *name, unsigned char type, void *arg), void *arg)
@@ -128,35 +118,25 @@ look_at_root(const char *name, unsigned char type, void *arg)
 	return 0;
 }
 
-/* Files of the root: owners and modes.  What they say is looked at elsewhere. */
-static void
-check_files(struct checking *c)
-{
-	static const char *const names[] = { "mailq-spool", "rules", "scheduler", "lock", "count",
-		"totals", "pins" };
-
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		check_entry(c, c->spool->root, names[i], names[i]);
-}
-
 /* Answers to requests with a key: forgotten in their time, and damaged ones count as not given. */
 static int
 look_at_answer(const char *name, unsigned char type, void *arg)
 {
+	struct checking *c = arg;
 	char path[NAME_SIZE + 16];
 
-	if (strlen(name) == 64 && strspn(name, "0123456789abcdef") == 64 &&
-	    (type == DT_REG || type == DT_UNKNOWN))
-		return 0;
+	(void)type;
 	snprintf(path, sizeof path, "answers/%.200s", name);
-	check_tell(arg, CHECK_FAULT, path, "is not the file of an answer");
+	if (check_alone(c, c->dir, name, path) &&
+	    (strlen(name) != 64 || strspn(name, "0123456789abcdef") != 64))
+		check_tell(c, CHECK_FAULT, path, "is not the file of an answer");
 	return 0;
 }
 
 static bool
 is_locked(int dir, const char *name)
 {
-	AUTO_FD int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	AUTO_FD int fd = fs_open(dir, name, O_RDONLY, 0);
 
 	if (fd < 0)
 		return errno == ENOENT;
@@ -202,21 +182,17 @@ take_any(const char *text, size_t len, const struct json *value, int64_t offset,
 void
 check_journal(struct checking *c, int dir, const char *name, const char *path)
 {
-	AUTO_FD int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	struct stat st;
+	AUTO_FD int fd = -1;
 	size_t bad = 0;
 
-	if (fd < 0 && errno == ENOENT)
+	if (!check_kind(c, dir, name, path))
 		return;
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		check_tell_unread(c, path, "cannot be opened");
-		return;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		check_tell(c, CHECK_FAULT, path, "is not a regular file");
+	fd = fs_open(dir, name, O_RDONLY, 0);
+	if (fd < 0) {
+		if (errno != ENOENT)
+			check_tell_unread(c, path, "cannot be opened");
 		return;
 	}
-	check_owner(c, path, &st);
 	if (journal_read(fd, 0, take_any, NULL, &bad) < 0)
 		check_tell_unread(c, path, "cannot be read");
 	/* A crash leaves one line unfinished, and that is no fault; nor is the end of a line that is
@@ -241,41 +217,6 @@ look_at_log(const char *name, unsigned char type, void *arg)
 	return 0;
 }
 
-struct shard {
-	struct checking *c;
-	unsigned int number;
-	int dir;
-};
-
-static int
-look_at_id(const char *name, unsigned char type, void *arg)
-{
-	struct shard *shard = arg;
-	char path[NAME_SIZE + 16], plain[NAME_SIZE];
-
-	snprintf(path, sizeof path, "id/%x/%s", shard->number, name);
-	if (name_decode(name, plain) < 0 || strlen(name) > ID_TEXT_MAX)
-		check_tell(shard->c, CHECK_FAULT, path, "its name is not an encoded id");
-	else if (spool_id_shard(name) != shard->number)
-		check_tell(shard->c, CHECK_FAULT, path, "is in the wrong directory; expected id/%x",
-		    spool_id_shard(name));
-	else if (type != DT_LNK && type != DT_UNKNOWN)
-		check_tell(shard->c, CHECK_FAULT, path, "is not a symbolic link to a token");
-	return 0;
-}
-
-static void
-check_ids(struct checking *c)
-{
-	for (unsigned int i = 0; i < ID_SHARDS; i++) {
-		struct shard shard = { c, i, -1 };
-		char path[16];
-
-		snprintf(path, sizeof path, "id/%x", i);
-		check_each(c, c->spool->root, path, path, look_at_id, &shard);
-	}
-}
-
 static int
 look_at_partial(const char *name, unsigned char type, void *arg)
 {
@@ -288,7 +229,8 @@ look_at_partial(const char *name, unsigned char type, void *arg)
 	if (name[0] == '.')
 		return 0;
 	snprintf(path, sizeof path, "partial/%s", name);
-	check_entry(c, c->dir, name, path);
+	if (!check_kind(c, c->dir, name, path))
+		return 0;
 	if (partial_read(c->spool, name, &partial, &err) < 0)
 		check_tell_err(c, path, &err);
 	else
@@ -308,7 +250,8 @@ look_at_parked(const char *name, unsigned char type, void *arg)
 	if (name[0] == '.')
 		return 0;
 	snprintf(path, sizeof path, "parked/%s", name);
-	check_entry(c, c->dir, name, path);
+	if (!check_kind(c, c->dir, name, path))
+		return 0;
 	if (strlen(name) > LANE_PART_MAX || name_decode(name, account) < 0)
 		check_tell(c, CHECK_FAULT, path, "its name is not an encoded account");
 	else if (park_read(c->spool, account, &park, &err) < 0)
@@ -328,7 +271,8 @@ look_at_suspended(const char *name, unsigned char type, void *arg)
 	if (name[0] == '.')
 		return 0;
 	snprintf(path, sizeof path, "suspended/%s", name);
-	check_entry(c, c->dir, name, path);
+	if (!check_kind(c, c->dir, name, path))
+		return 0;
 	if (suspension_read(c->spool, name, &one, &err) < 0)
 		check_tell_err(c, path, &err);
 	return 0;
@@ -382,7 +326,7 @@ check_spool(struct spool *spool, bool repair,
 		return err_io(err, "spool %s", spool->path);
 	check_owner(&c, ".", &c.root);
 	check_each(&c, spool->root, ".", ".", look_at_root, &c);
-	check_files(&c);
+	check_root_kinds(&c);
 	check_each(&c, spool->root, "tmp", "tmp", look_at_draft, &c);
 	if (repair && draft_recover(spool) < 0)
 		return err_io(err, "spool %s: cannot tidy up tmp", spool->path);
@@ -398,6 +342,7 @@ check_spool(struct spool *spool, bool repair,
 	check_limits(&c);
 	check_reports(&c);
 	check_each(&c, spool->root, "answers", "answers", look_at_answer, &c);
+	check_fetched(&c);
 	check_each(&c, spool->root, "corrupt", "corrupt", look_at_corrupt, &c);
 	if (oplog_sync(&c.log, err) < 0)
 		return -1;

@@ -16,19 +16,14 @@ look_at_account(const char *name, unsigned char type, void *arg)
 
 	(void)type;
 	snprintf(path, sizeof path, "accounts/%s", name);
-	if (fstatat(c->dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		if (errno != ENOENT)
-			check_tell(c, CHECK_FAULT, path, "cannot be looked at: %s",
-			    strerror(errno));
+	if (!check_kind(c, c->dir, name, path) ||
+	    fstatat(c->dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
-	}
 	if (name[0] == '.')
 		check_tell(c, CHECK_NOTE, path,
 		    "was left by a process that died while it wrote; the next change removes it");
 	else if (strlen(name) > LANE_PART_MAX || name_decode(name, id) < 0)
 		check_tell(c, CHECK_FAULT, path, "its name is not an encoded account");
-	else if (!S_ISREG(st.st_mode))
-		check_tell(c, CHECK_FAULT, path, "is not a regular file");
 	else if (st.st_uid != c->root.st_uid && st.st_uid != 0)
 		check_tell(c, CHECK_FAULT, path,
 		    "belongs to user %u, and does not count for it; expected %u, the spool's owner",

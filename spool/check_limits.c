@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "spool/check_private.h"
 #include "spool/limit_private.h"
+#include "spool/own.h"
 
 struct damaged {
 	struct checking *c;
@@ -20,7 +21,7 @@ set_aside(void *arg)
 	char to[LIMIT_NAME_SIZE + 16];
 
 	snprintf(to, sizeof to, LIMIT_DIRECTORY "-%s", damaged->name);
-	return check_set_aside(damaged->c, damaged->dir, damaged->name, to);
+	return own_set_aside(damaged->c->spool, damaged->dir, damaged->name, to);
 }
 
 static int
@@ -30,7 +31,6 @@ look_at_limit(const char *name, unsigned char type, void *arg)
 	struct damaged damaged = { c, name, c->dir };
 	char path[NAME_SIZE + 16];
 	struct err err = ERR_INIT;
-	struct stat st;
 	int result;
 
 	(void)type;
@@ -40,8 +40,8 @@ look_at_limit(const char *name, unsigned char type, void *arg)
 		    "its name is not an encoded account, or account and domain");
 		return 0;
 	}
-	if (fstatat(c->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		check_owner(c, path, &st);
+	if (!check_kind(c, c->dir, name, path))
+		return 0;
 	result = limit_check(c->spool, name, c->repair ? set_aside : NULL, &damaged, &err);
 	if (result < 0)
 		check_tell_err(c, path, &err);

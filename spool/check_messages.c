@@ -12,6 +12,7 @@
 #include "spool/count.h"
 #include "spool/dirs.h"
 #include "spool/journal_audit.h"
+#include "spool/own.h"
 #include "spool/twin.h"
 
 /* One of the directories in which messages stand. */
@@ -29,12 +30,6 @@ static void
 spot_path(const struct spot *spot, const char *name, char *ret, size_t size)
 {
 	snprintf(ret, size, "%s/%s", spot->path, name);
-}
-
-int
-check_set_aside(struct checking *c, int dir, const char *name, const char *as)
-{
-	return twin_set_aside(c->spool, dir, name, as);
 }
 
 static void
@@ -55,7 +50,7 @@ damaged(const struct spot *spot, const char *name, const char *path, const struc
 	if (oplog_begin(&c->log, NULL) == 0) {
 		oplog_add(&c->log, EVENT_CORRUPT, name, spot->lane, 0, why->msg);
 		if (oplog_sync(&c->log, NULL) == 0)
-			moved = check_set_aside(c, spot->dir, name, name) == 0;
+			moved = own_set_aside(c->spool, spot->dir, name, name) == 0;
 	}
 	if (moved) {
 		check_tell(c, CHECK_REPAIRED, path, "%s; moved to corrupt/", why->msg);
@@ -158,7 +153,7 @@ look_at_message(const char *text, unsigned char type, void *arg)
 	struct record record = { 0 };
 	struct err err = ERR_INIT;
 	struct stat st;
-	char path[6 * NAME_SIZE];
+	char path[6 * NAME_SIZE], kind[64];
 	AUTO_FD int fd = -1;
 
 	(void)type;
@@ -168,6 +163,12 @@ look_at_message(const char *text, unsigned char type, void *arg)
 		return 0;
 	}
 	spot->c->result->messages++;
+	if (fstatat(spot->dir, text, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    own_fault(spot->dir, &st, kind) != NULL) {
+		err_set(&err, EX_DATAERR, "%s; expected a file, of the spool's owner", kind);
+		damaged(spot, text, path, &err);
+		return 0;
+	}
 	if (message_open(spot->dir, text, &name, &fd, &record, &err) < 0) {
 		if (err.code != EX_NOINPUT) /* it has moved on */
 			damaged(spot, text, path, &err);
@@ -315,10 +316,14 @@ check_dead_journal(struct checking *c, int dir, const char *path, bool claimed)
 	static const char then[] =
 	    "the next mailq-run takes the messages that were claimed, and have no "
 	    "outcome on record, for uncertain";
-	AUTO_FD int fd = openat(dir, "journal", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct journal_audit audit;
 	struct stat st;
+	AUTO_FD int fd = -1;
 
+	if (fstatat(dir, "journal", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    !check_kind(c, dir, "journal", path))
+		return;
+	fd = fs_open(dir, "journal", O_RDONLY, 0);
 	if (fd < 0 && errno == ENOENT) {
 		/* Perhaps it was settled since we looked. */
 		if (claimed && faccessat(dir, ".", F_OK, 0) == 0 && fstat(dir, &st) == 0 &&
@@ -326,11 +331,10 @@ check_dead_journal(struct checking *c, int dir, const char *path, bool claimed)
 			check_tell(c, CHECK_FAULT, path, "is missing; %s", then);
 		return;
 	}
-	if (fd < 0 || fstat(fd, &st) < 0 || journal_audit(fd, NULL, NULL, &audit) < 0) {
+	if (fd < 0 || journal_audit(fd, NULL, NULL, &audit) < 0) {
 		check_tell_unread(c, path, "cannot be read");
 		return;
 	}
-	check_owner(c, path, &st);
 	if (!claimed || (!audit.damaged && !audit.torn))
 		return;
 	if (audit.damaged || audit.same_boot)
@@ -346,6 +350,7 @@ check_runner(struct checking *c, int cur, const char *token)
 	bool alive = runner_is_at_work(c->spool, token);
 	char path[NAME_SIZE + 32];
 	struct dir_list lanes;
+	size_t claimed = 0;
 
 	if (dir < 0)
 		return;
@@ -358,6 +363,9 @@ check_runner(struct checking *c, int cur, const char *token)
 	for (size_t i = 0; i < lanes.count; i++) {
 		struct spot spot = { .c = c, .lane = lanes.names[i], .claimed = true };
 
+		if (strcmp(lanes.names[i], "journal") == 0)
+			continue; /* it should be a file: see below */
+		claimed++;
 		snprintf(spot.path, sizeof spot.path, "%s/%s", path, lanes.names[i]);
 		check_spot(&spot, dir, lanes.names[i]);
 	}
@@ -365,7 +373,7 @@ check_runner(struct checking *c, int cur, const char *token)
 	if (alive)
 		check_journal(c, dir, "journal", path);
 	else
-		check_dead_journal(c, dir, path, lanes.count > 0);
+		check_dead_journal(c, dir, path, claimed > 0);
 	dirs_release(&lanes);
 }
 

@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "mail/mime.h"
 #include "spool/check_private.h"
+#include "spool/own.h"
 #include "spool/part_private.h"
 
 #define LINE_CHARS 78 /* of base64, with CRLF */
@@ -68,7 +69,7 @@ damaged(struct checking *c, const char *name, const char *path)
 
 	snprintf(as, sizeof as, PART_BLOBS "-%s", name);
 	/* What needs it is damaged too, and is told so; what comes is not to be given it. */
-	if (c->repair && check_set_aside(c, c->dir, name, as) == 0)
+	if (c->repair && own_set_aside(c->spool, c->dir, name, as) == 0)
 		check_tell(c, CHECK_REPAIRED, path,
 		    "its content is not that of its name; moved to corrupt/");
 	else
@@ -90,18 +91,15 @@ look_at_blob(const char *name, unsigned char type, void *arg)
 		check_tell(c, CHECK_FAULT, path, "is not the name of a blob");
 		return 0;
 	}
-	fd = openat(c->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (!check_kind(c, c->dir, name, path))
+		return 0;
+	fd = fs_open(c->dir, name, O_RDONLY, 0);
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		check_tell_unread(c, path, "cannot be opened as a file");
 		return 0;
 	}
-	if (!S_ISREG(st.st_mode)) {
-		check_tell(c, CHECK_FAULT, path, "cannot be opened as a file");
-		return 0;
-	}
-	check_owner(c, path, &st);
 	if (hash_of(fd, hash) < 0 && errno != EBADMSG)
 		check_tell_unread(c, path, "cannot be read");
 	else if (strcmp(hash, name) != 0)
@@ -167,8 +165,7 @@ look_at_token(const char *token, unsigned char type, void *arg)
 void
 check_parts(struct checking *c)
 {
-	AUTO_FD int pins =
-	    openat(c->spool->root, PART_PINS, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	AUTO_FD int pins = fs_open(c->spool->root, PART_PINS, O_RDONLY, 0);
 	struct blobs blobs = { c, pins };
 
 	check_each(c, c->spool->root, PART_BLOBS, PART_BLOBS, look_at_blob, &blobs);

@@ -52,9 +52,14 @@ void check_owner(struct checking *c, const char *path, const struct stat *st);
 /* Lists a directory; one that is gone is no fault, one that cannot be listed is told, and -1. */
 int check_each(struct checking *c, int parent, const char *path, const char *name,
     int (*each)(const char *name, unsigned char type, void *arg), void *arg);
-/* Moves a file to corrupt/ under this name, or that and a number where there is one like it.  -1 with
- * errno. */
-int check_set_aside(struct checking *c, int dir, const char *name, const char *as);
+/* False where the name is gone, or no file that may be there: then that is told, and with repair it is moved to
+ * corrupt/.  check_alone: a second name for the file is a fault, too. */
+bool check_kind(struct checking *c, int dir, const char *name, const char *path);
+bool check_alone(struct checking *c, int dir, const char *name, const char *path);
+/* What stands in the root itself. */
+void check_root_kinds(struct checking *c);
+void check_fetched(struct checking *c);
+void check_ids(struct checking *c);
 void check_journal(struct checking *c, int dir, const char *name, const char *path);
 
 /* check_accounts.c */

@@ -7,6 +7,7 @@
 
 #include "base/fs.h"
 #include "spool/check_private.h"
+#include "spool/own.h"
 #include "spool/reports_private.h"
 
 struct part {
@@ -36,7 +37,7 @@ set_aside(struct checking *c, int dir, const char *name, const char *path, const
 	bool repaired;
 
 	snprintf(to, sizeof to, REPORTS_DIRECTORY "-%s", name);
-	repaired = c->repair && check_set_aside(c, dir, name, to) == 0;
+	repaired = c->repair && own_set_aside(c->spool, dir, name, to) == 0;
 	check_tell(c, repaired ? CHECK_REPAIRED : CHECK_FAULT, path, "%s%s", what,
 	    repaired ? "; moved to corrupt/" : "");
 }
@@ -54,7 +55,7 @@ pass_over(const char *line, size_t len, void *arg)
 static void
 check_readable(struct checking *c, const char *name, const char *path)
 {
-	AUTO_FD int fd = openat(c->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	AUTO_FD int fd = fs_open(c->dir, name, O_RDONLY, 0);
 	char what[200];
 
 	if ((fd < 0 && errno == ENOENT) ||
@@ -80,15 +81,13 @@ look_at_link(const char *name, unsigned char type, void *arg)
 
 	(void)type;
 	snprintf(path, sizeof path, REPORTS_DIRECTORY "/%s", name);
-	if (fstatat(c->dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return 0; /* told meanwhile */
-	check_owner(c, path, &st);
-	if (is_our_file(name))
+	if (strcmp(name, REPORTS_AGAIN) == 0 || strcmp(name, REPORTS_DEAD) == 0)
 		return 0;
+	if (!check_kind(c, c->dir, name, path) || is_our_file(name) ||
+	    fstatat(c->dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0; /* told meanwhile */
 	if (report_name_parse(name, &parsed) < 0)
 		check_tell(c, CHECK_FAULT, path, "is not part of it: expected TOKEN,OFFSET");
-	else if (!S_ISREG(st.st_mode))
-		check_tell(c, CHECK_FAULT, path, "is not a regular file");
 	else if (parsed.number > st.st_size)
 		check_tell(c, CHECK_FAULT, path,
 		    "says that %lld bytes of a journal of %lld were reported",
@@ -135,7 +134,6 @@ look_at_segment(const char *name, unsigned char type, void *arg)
 	AUTO_FD int fd = -1;
 	struct report_name parsed;
 	char path[NAME_SIZE + 24];
-	struct stat st;
 	int whole;
 
 	(void)type;
@@ -143,11 +141,12 @@ look_at_segment(const char *name, unsigned char type, void *arg)
 	if (name[0] == '.')
 		return 0;
 	snprintf(path, sizeof path, REPORTS_DIRECTORY "/%s/%s", part->name, name);
-	fd = openat(part->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (!check_kind(c, part->dir, name, path))
+		return 0;
+	fd = fs_open(part->dir, name, O_RDONLY, 0);
+	if (fd < 0)
 		return 0; /* told meanwhile */
-	check_owner(c, path, &st);
-	if (segment_name_parse(name, &parsed) < 0 || !S_ISREG(st.st_mode)) {
+	if (segment_name_parse(name, &parsed) < 0) {
 		check_tell(c, CHECK_FAULT, path,
 		    "is not part of it: expected a file TOKEN,ATTEMPTS or "
 		    "TOKEN,ATTEMPTS" REPORTS_ALONE);

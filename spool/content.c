@@ -198,8 +198,7 @@ open_blob(struct content *c, size_t index, struct err *err)
 	if (c->blob >= 0 && c->blob_of == index)
 		return 0;
 	auto_close_fd(&c->blob);
-	c->blob = openat(c->root, blob_path(c, c->segments[index].hash, path),
-	    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	c->blob = fs_open(c->root, blob_path(c, c->segments[index].hash, path), O_RDONLY, 0);
 	if (c->blob < 0)
 		return err_io(err, "%s", path);
 	c->blob_of = index;

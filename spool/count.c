@@ -197,8 +197,7 @@ save_cache(struct counting *c)
 		return;
 	buf_addf(&c->fresh, "end %016" PRIx64 "\n", checksum_of(c->fresh.s, c->fresh.len));
 	token_make(token);
-	fd = openat(c->spool->tmp, token, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-	    0660);
+	fd = fs_open(c->spool->tmp, token, O_WRONLY | O_CREAT | O_EXCL, 0660);
 	if (fd < 0 || fs_lock(fd, 0) < 0)
 		return;
 	if (fs_write(fd, c->fresh.s, c->fresh.len) < 0 ||
@@ -332,9 +331,7 @@ bool
 runner_is_at_work(const struct spool *spool, const char *token)
 {
 	AUTO_FD int runner = fs_open_dir(spool->cur, token);
-	AUTO_FD int fd = runner < 0 ?
-	    -1 :
-	    openat(runner, "journal", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	AUTO_FD int fd = runner < 0 ? -1 : fs_open(runner, "journal", O_RDONLY, 0);
 
 	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }

@@ -42,8 +42,8 @@ open_file(struct draft *draft, struct err *err)
 		struct stat st;
 
 		token_make(draft->token);
-		draft->fd = openat(draft->spool->tmp, draft->token,
-		    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0660);
+		draft->fd =
+		    fs_open(draft->spool->tmp, draft->token, O_RDWR | O_CREAT | O_EXCL, 0660);
 		if (draft->fd < 0 && errno == EEXIST)
 			continue;
 		if (draft->fd < 0)
@@ -340,7 +340,7 @@ draft_commit(struct draft *draft, struct err *err)
 		return err_io(err, "draft");
 	if (flush(draft, err) < 0)
 		return -1;
-	if (fsync(draft->fd) < 0)
+	if (fs_sync_file(draft->fd) < 0)
 		return err_io(err, "spool %s: cannot sync a message", draft->spool->path);
 	if (draft->has_pieces &&
 	    part_commit(draft_pins(draft), draft->token, draft->fd, draft->hashes,

@@ -81,6 +81,29 @@ int draft_thread(pthread_t *thread, void *(*run)(void *arg), void *arg);
 int
 draft_link(struct draft *draft, struct group *groups, unsigned int *ret_shards, struct err *err);
 
+/* The ids of a draft, as its own records tell them, and which of its messages were published. */
+struct draft_id {
+	char encoded[ID_TEXT_MAX + 1];
+	bool published;
+};
+
+struct draft_ids {
+	struct draft_id *v; /* sorted */
+	size_t count, room;
+	uint64_t inode; /* of the draft's file */
+};
+
+/* Reads them from the draft's file, up to where it was cut off.  -1 with errno: it cannot be read. */
+int draft_ids_read(struct draft_ids *ids, int fd);
+void draft_ids_release(struct draft_ids *ids);
+/* Whether the file is that of more than one message, or has more names than one. */
+bool draft_ids_are_many(const struct draft_ids *ids, int fd);
+/* Looks in the queue, and in the journals since the token was made, for what was published.  -1 with errno. */
+int draft_ids_look(struct draft_ids *ids, struct spool *spool, const char *token);
+bool draft_ids_published(const struct draft_ids *ids, const char *encoded);
+/* Gives up those of messages that were not.  -1 with errno. */
+int draft_ids_give_up(const struct draft_ids *ids, struct spool *spool, const char *token);
+
 /* Takes back what of this draft was not published: its names in tmp/, the ids taken for them and
  * the file.  The caller holds the lock on fd.  -1 with errno: it is there still, for another try. */
 int draft_roll_back(struct spool *spool, const char *token, int fd);

@@ -20,7 +20,7 @@ static int
 sync_id_dirs(struct spool *spool, unsigned int shards, struct err *err)
 {
 	for (unsigned int i = 0; i < ID_SHARDS; i++)
-		if ((shards & 1u << i) && fsync(spool->ids[i]) < 0)
+		if ((shards & 1u << i) && spool_sync_dir(spool, spool->ids[i]) < 0)
 			return err_io(err, "spool %s: cannot sync the ids", spool->path);
 	return 0;
 }
@@ -42,8 +42,9 @@ sync_duplicates(struct draft *draft, struct err *err)
 		    llabs(strtoll(token, NULL, 10) - clock_now() / USEC) > SYNCED_AFTER)
 			continue;
 		/* Once for all of them. */
-		return syncfs(spool->root) < 0 ? err_io(err, "spool %s: cannot sync", spool->path) :
-						 0;
+		return fs_sync_all(spool->root) < 0 ?
+		    err_io(err, "spool %s: cannot sync", spool->path) :
+		    0;
 	}
 	return 0;
 }
@@ -52,7 +53,7 @@ sync_duplicates(struct draft *draft, struct err *err)
 static int
 sync_published(struct draft *draft, int bucket, const char *text, struct err *err)
 {
-	if (fsync(bucket) == 0) {
+	if (spool_sync_dir(draft->spool, bucket) == 0 && spool_sync_end(draft->spool) == 0) {
 		draft->entries[0].result = DRAFT_QUEUED;
 		return 0;
 	}
@@ -179,10 +180,11 @@ publish_directory(struct draft *draft, int private, size_t number, struct group 
 	snprintf(from, sizeof from, "%zu", number);
 	memcpy(bucket.token, draft->token, sizeof bucket.token);
 	bucket_name_format(&bucket, to);
-	if (fsync(group->fd) < 0 || renameat(private, from, group->lane_fd, to) < 0)
+	if (spool_sync_dir(draft->spool, group->fd) < 0 ||
+	    renameat(private, from, group->lane_fd, to) < 0)
 		return -1;
 	group->bucket = take_fd(&group->fd);
-	return fsync(group->lane_fd);
+	return spool_sync_dir(draft->spool, group->lane_fd);
 }
 
 /* A small one: each name is renamed into the shared bucket. */
@@ -212,7 +214,7 @@ publish_names(struct draft *draft, size_t number, struct group *group)
 			auto_close_fd(&group->bucket); /* it was empty, and was removed */
 		}
 	}
-	return group->bucket < 0 ? 0 : fsync(group->bucket);
+	return group->bucket < 0 ? 0 : spool_sync_dir(draft->spool, group->bucket);
 }
 
 static int
@@ -245,6 +247,8 @@ publish_groups(struct draft *draft, int private, struct group *groups, size_t co
 		auto_close_fd(&group->lane_fd);
 		auto_close_fd(&group->fd);
 	}
+	if (spool_sync_end(spool) < 0)
+		return err_io(err, "spool %s: cannot sync", spool->path);
 	return 0;
 }
 

@@ -15,10 +15,14 @@ draft_private_name(const char *token, char ret[PRIVATE_SIZE])
 	snprintf(ret, PRIVATE_SIZE, "%.*s" PRIVATE_SUFFIX, TOKEN_SIZE - 1, token);
 }
 
-/* Gives up the ids of the names that still stand in a private group, and removes these.  -1 where
- * some could not be: the next recovery tries again. */
+/*
+ * Gives up the ids of the names that still stand in a private group, and removes these.  A message of which we
+ * know that it was published keeps its id: the name here is one that a power cut has brought back.  -1 where
+ * some could not be: the next recovery tries again.
+ */
 static int
-roll_back_group(struct spool *spool, int private, const char *group, const char *token)
+roll_back_group(struct spool *spool, int private, const char *group, const char *token,
+    const struct draft_ids *ids)
 {
 	AUTO_FD int fd = fs_open_dir(private, group);
 	AUTO_DIR DIR *dir = NULL;
@@ -34,7 +38,7 @@ roll_back_group(struct spool *spool, int private, const char *group, const char 
 		if (fs_is_dots(item->d_name))
 			continue;
 		if (message_name_parse(item->d_name, &name) == 0 &&
-		    id_give_up(spool, name.id, token) < 0)
+		    !draft_ids_published(ids, name.id) && id_give_up(spool, name.id, token) < 0)
 			result = -1;
 		else if (unlinkat(fd, item->d_name, 0) < 0)
 			result = -1;
@@ -43,7 +47,7 @@ roll_back_group(struct spool *spool, int private, const char *group, const char 
 }
 
 static int
-roll_back_private(struct spool *spool, int private, const char *token)
+roll_back_private(struct spool *spool, int private, const char *token, const struct draft_ids *ids)
 {
 	AUTO_DIR DIR *dir = NULL;
 	struct dirent *item;
@@ -56,7 +60,7 @@ roll_back_private(struct spool *spool, int private, const char *token)
 		close(listing);
 	while (dir != NULL && (item = readdir(dir)) != NULL)
 		if (!fs_is_dots(item->d_name) &&
-		    roll_back_group(spool, private, item->d_name, token) < 0)
+		    roll_back_group(spool, private, item->d_name, token, ids) < 0)
 			result = -1;
 	return dir == NULL ? -1 : result;
 }
@@ -76,49 +80,36 @@ remove_private(struct spool *spool, int private, const char *name)
 	unlinkat(spool->tmp, name, AT_REMOVEDIR);
 }
 
-/* The id of the first record in a draft of one message, which may be incomplete. */
-static int
-give_up_first_id(struct spool *spool, const char *token, int fd)
-{
-	AUTO_BUF struct buf head = BUF_INIT(RECORD_MAX);
-	struct record record = { 0 };
-	struct text_facts facts;
-	char line[RECORD_FIRST_LINE], encoded[ID_TEXT_MAX + 1];
-	size_t size;
-	int result = 0;
-
-	/* Ids are taken only when all is written: a draft without its first line has none. */
-	if (fs_pread(fd, line, sizeof line, 0) < 0)
-		return errno == ENODATA ? 0 : -1; /* not read: its id is not known, and stays */
-	if ((size = record_size(line, &facts)) == 0 || buf_reserve(&head, size) < 0)
-		return 0;
-	if (fs_pread(fd, head.s, size, 0) < 0)
-		return errno == ENODATA ? 0 : -1;
-	if (record_unpack(head.s, size, &record, NULL) < 0)
-		return 0;
-	if (name_encode(record.id, ID_TEXT_MAX, encoded) == 0)
-		result = id_give_up(spool, encoded, token);
-	record_release(&record);
-	return result;
-}
-
 /*
  * The private directory outlives the file: a file without it is that of a draft of one message, whose
  * id is given up.  And the file outlives the ids: one whose draft is gone counts as committed.
+ *
+ * That holds where the file system keeps an order.  Where it does not, or a power cut has shown so (a file with
+ * many messages, or with other names, and no directory), nothing is believed but the draft's own records: an
+ * id is given up unless its message is in the queue, or in a journal since.
  */
 int
 draft_roll_back(struct spool *spool, const char *token, int fd)
 {
+	AUTO(draft_ids_release) struct draft_ids ids = { NULL };
 	char name[PRIVATE_SIZE];
 	AUTO_FD int private = -1;
+	bool one;
 	int result = -1;
 
 	draft_private_name(token, name);
 	private = fs_open_dir(spool->tmp, name);
-	if (private >= 0)
-		result = roll_back_private(spool, private, token);
-	else if (errno == ENOENT)
-		result = give_up_first_id(spool, token, fd);
+	one = private < 0;
+	if (one && errno != ENOENT)
+		return -1;
+	if ((one || !spool->ordered) && draft_ids_read(&ids, fd) < 0)
+		return -1;
+	if ((!spool->ordered || (one && draft_ids_are_many(&ids, fd))) &&
+	    draft_ids_look(&ids, spool, token) < 0)
+		return -1;
+	result = one ? 0 : roll_back_private(spool, private, token, &ids);
+	if (result == 0 && one)
+		result = draft_ids_give_up(&ids, spool, token);
 	if (result == 0 && unlinkat(spool->tmp, token, 0) < 0 && errno != ENOENT)
 		result = -1;
 	if (result == 0)
@@ -137,7 +128,7 @@ draft_recover_one(struct spool *spool, const char *token, int64_t wait_usec)
 	/* The text of an entry in id/ that is no token is of no draft. */
 	if (strchr(token, '/') != NULL)
 		return 0;
-	fd = openat(spool->tmp, token, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	fd = fs_open(spool->tmp, token, O_RDONLY, 0);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -1;
 	if (fs_lock(fd, wait_usec) < 0)

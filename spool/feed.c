@@ -126,8 +126,10 @@ open_journal(const struct merge_source *source, void *arg)
 	snprintf(cur, sizeof cur, "%s/journal", source->token);
 	snprintf(log, sizeof log, "%s.log", source->token);
 	for (int i = 0; i < 3 && fd < 0 && (i == 0 || errno == ENOENT); i++)
-		fd = openat(i == 1 ? spool->log : spool->cur, i == 1 ? log : cur,
-		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		fd = fs_open(i == 1 ? spool->log : spool->cur, i == 1 ? log : cur, O_RDONLY, 0);
+	/* In its place is something else: as if it were gone. */
+	if (fd < 0 && fs_is_foreign())
+		errno = ENOENT;
 	return fd;
 }
 

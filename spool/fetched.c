@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "base/num.h"
 #include "mail/mime.h"
+#include "spool/own.h"
 #include "spool/part_private.h"
 
 #define DIRECTORY "fetched"
@@ -132,7 +133,7 @@ write_entry(int dir, const char *name, const struct fetched *fetched)
 		return;
 	token_make(token);
 	snprintf(temporary, sizeof temporary, ".%s", token);
-	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0660);
+	fd = fs_open(dir, temporary, O_WRONLY | O_CREAT | O_EXCL, 0660);
 	if (fd >= 0 &&
 	    (fs_write(fd, text.s, text.len) < 0 || renameat(dir, temporary, dir, name) < 0))
 		unlinkat(dir, temporary, 0);
@@ -144,8 +145,7 @@ write_entry(int dir, const char *name, const struct fetched *fetched)
 static bool
 is_sound(const struct part_pins *pins, const struct mail_part *part)
 {
-	AUTO_FD int fd =
-	    openat(pins->blobs, part->hash, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	AUTO_FD int fd = fs_open(pins->blobs, part->hash, O_RDONLY, 0);
 	AUTO(checksum_end) struct checksum *sum = checksum_begin();
 	AUTO_FREE char *block = xmalloc(65536);
 	uint64_t size = 0;
@@ -201,7 +201,7 @@ fetched_start(struct part_pins *pins, const char *hash, struct buf *ret)
 	size_t wanted = (ret->max - ret->len + 2) / 3 * 4 / 76 * 78;
 	AUTO_BUF struct buf text = BUF_INIT(wanted + 1), bytes = BUF_INIT(ret->max - ret->len + 3);
 	struct mail_base64_reader reader = { 0 };
-	AUTO_FD int fd = openat(pins->blobs, hash, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	AUTO_FD int fd = fs_open(pins->blobs, hash, O_RDONLY, 0);
 	ssize_t n;
 
 	if (fd < 0 || buf_reserve(&text, wanted) < 0)
@@ -325,7 +325,7 @@ drop_link(const char *name, unsigned char type, void *arg)
 
 /* False where that was done not long ago. */
 static bool
-is_time(int dir, int64_t now)
+is_time(const struct spool *spool, int dir, int64_t now)
 {
 	struct stat st;
 	AUTO_FD int fd = -1;
@@ -333,7 +333,7 @@ is_time(int dir, int64_t now)
 	if (fstatat(dir, TIDIED, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    st.st_mtim.tv_sec <= now / USEC && st.st_mtim.tv_sec > (now - TIDY_EVERY) / USEC)
 		return false;
-	fd = openat(dir, TIDIED, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0660);
+	fd = own_open(spool, dir, DIRECTORY, TIDIED, O_WRONLY, false);
 	if (fd >= 0)
 		futimens(fd, NULL);
 	return true;
@@ -349,7 +349,7 @@ fetched_tidy(struct spool *spool, uint64_t max_bytes, int64_t max_age)
 
 	if (dir < 0)
 		return errno == ENOENT ? 0 : -1;
-	if (!is_time(dir, t.now))
+	if (!is_time(spool, dir, t.now))
 		return 0;
 	t.pins = pins = part_pins_new(spool);
 	if (part_pins_open(pins, NULL) < 0)

@@ -139,8 +139,8 @@ look_at_runner(const char *name, unsigned char type, void *arg)
 	dir = fs_open_dir(history->spool->cur, name);
 	if (dir < 0)
 		return 0;
-	fd = openat(dir, "journal", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 && errno != ENOENT)
+	fd = fs_open(dir, "journal", O_RDONLY, 0);
+	if (fd < 0 && errno != ENOENT && !fs_is_foreign())
 		note_failure(history, name);
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
 		add_source(history, name, begin, take_fd(&fd), st.st_ino);
@@ -339,9 +339,8 @@ open_next(struct history *history)
 	struct reading *reading;
 
 	if (source->fd < 0)
-		source->fd = openat(history->spool->log, source->name,
-		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (source->fd < 0 && errno != ENOENT)
+		source->fd = fs_open(history->spool->log, source->name, O_RDONLY, 0);
+	if (source->fd < 0 && errno != ENOENT && !fs_is_foreign())
 		note_failure(history, source->name);
 	if (source->fd < 0)
 		return; /* forgotten by now */

@@ -195,8 +195,7 @@ journal_create(struct journal *journal, int dir, const char *name, const char *t
 	struct json_writer w;
 	struct stat mine, named;
 	char boot[64];
-	AUTO_FD int fd = openat(dir, name,
-	    O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0660);
+	AUTO_FD int fd = fs_open(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0660);
 
 	memset(journal, 0, sizeof *journal);
 	journal->fd = -1;
@@ -219,7 +218,7 @@ journal_create(struct journal *journal, int dir, const char *name, const char *t
 	put_number(&w, VIEW(",\"pid\":"), getpid());
 	end_line(journal, &w);
 	/* The entry must be as durable as the lines: fdatasync speaks for the file alone. */
-	if (journal_write(journal) < 0 || fsync(dir) < 0) {
+	if (journal_write(journal) < 0 || fs_sync_dir(dir) < 0) {
 		int saved = errno;
 
 		journal_close(journal);

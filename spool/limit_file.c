@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "spool/journal.h"
 #include "spool/limit_private.h"
+#include "spool/own.h"
 
 /* An operation holds the lock for microseconds; who makes a file from a long history, for seconds. */
 #define LOCK_WAIT (10 * USEC)
@@ -139,7 +140,7 @@ open_directory(const struct limit_file *file, bool make)
 
 	if (fd >= 0 || errno != ENOENT || !make)
 		return fd;
-	if (fs_mkdir(root, LIMIT_DIRECTORY, 0770) < 0 || fsync(root) < 0)
+	if (spool_make_dir(file->spool, LIMIT_DIRECTORY, 0770) < 0)
 		return -1;
 	return fs_open_dir(root, LIMIT_DIRECTORY);
 }
@@ -149,24 +150,24 @@ open_file(struct limit_file *file, bool make, int flags, struct err *err)
 {
 	const char *path = file->spool->path;
 	struct stat st;
-	int fd;
+	AUTO_FD int fd = -1;
 
 	if (file->dir < 0)
 		file->dir = open_directory(file, make);
-	fd = file->dir < 0 ?
-	    -1 :
-	    openat(file->dir, file->name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0660);
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
-		file->fd = fd;
+	/* What is in the way goes: the file is made anew from the journals. */
+	if (file->dir >= 0 && make)
+		fd = own_open(file->spool, file->dir, LIMIT_DIRECTORY, file->name, flags, false);
+	else if (file->dir >= 0)
+		fd = fs_open(file->dir, file->name, flags, 0);
+	if (fd >= 0 && fstat(fd, &st) == 0) {
 		file->inode = st.st_ino;
 		file->size = (uint64_t)st.st_size;
+		file->fd = take_fd(&fd);
 		return 0;
 	}
-	if (fd >= 0 || errno == EISDIR || errno == ELOOP) {
-		auto_close_fd(&fd);
-		return err_set(err, EX_DATAERR, "spool %s: %s/%s is not a regular file", path,
-		    LIMIT_DIRECTORY, file->name);
-	}
+	if (fs_is_foreign())
+		return err_sys(err, EX_DATAERR, "spool %s: %s/%s", path, LIMIT_DIRECTORY,
+		    file->name);
 	if (!make && errno == ENOENT)
 		return err_sys(err, EX_NOINPUT, "spool %s: %s/%s", path, LIMIT_DIRECTORY,
 		    file->name);
@@ -176,7 +177,7 @@ open_file(struct limit_file *file, bool make, int flags, struct err *err)
 int
 limit_file_open(struct limit_file *file, bool make, struct err *err)
 {
-	return open_file(file, make, make ? O_RDWR | O_CREAT : O_RDONLY, err);
+	return open_file(file, make, make ? O_RDWR : O_RDONLY, err);
 }
 
 int

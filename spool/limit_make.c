@@ -273,7 +273,7 @@ limit_make(struct limit_file *file, struct spool *spool, const char *account, co
 	}
 	page->sure = page->total;
 	if (limit_page_write(&making.file) < 0 || fdatasync(making.file.fd) < 0 ||
-	    fsync(making.file.dir) < 0)
+	    fs_sync_dir(making.file.dir) < 0)
 		return err_io(err, "spool %s: cannot write %s/%s", spool->path, LIMIT_DIRECTORY,
 		    file->name);
 	if (known)

@@ -7,13 +7,14 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "spool/own.h"
 
 #define WAIT_MAX (10 * USEC)
 
 int
 spool_lock(struct spool *spool, struct err *err)
 {
-	int fd = openat(spool->root, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0660);
+	int fd = own_open(spool, spool->root, "", "lock", O_RDWR, false);
 
 	if (fd < 0)
 		return err_io(err, "spool %s: cannot open lock", spool->path);

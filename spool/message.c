@@ -94,19 +94,16 @@ int
 message_open(int dir, const char *text, const struct message_name *name, int *ret_fd,
     struct record *ret, struct err *err)
 {
-	/* O_NONBLOCK: a FIFO in its place must not hold us up. */
-	AUTO_FD int fd = openat(dir, text, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	AUTO_FD int fd = fs_open(dir, text, O_RDONLY, 0);
 	struct record record = { 0 };
 	struct stat st;
 
 	if (fd < 0 && errno == ENOENT)
 		return err_set(err, EX_NOINPUT, "%s: it is not there any more", text);
-	if (fd < 0 && (errno == ELOOP || errno == ENXIO))
-		return err_set(err, EX_DATAERR, "%s: it is not a regular file", text);
+	if (fd < 0 && errno == FS_NOT_A_FILE)
+		return err_sys(err, EX_DATAERR, "%s", text);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_io(err, "%s", text);
-	if (!S_ISREG(st.st_mode))
-		return err_set(err, EX_DATAERR, "%s: it is not a regular file", text);
 	if (read_record(fd, name, st.st_size, &record, err) < 0)
 		return err_prefix(err, "%s", text);
 	if (check_record(&record, name, st.st_size, err) < 0) {

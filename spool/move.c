@@ -151,7 +151,7 @@ move_account(struct spool *spool, const char *from, const char *to, struct err *
 		m.state = (enum state)state;
 		result = move_state(&m);
 	}
-	if (m.changed && syncfs(spool->root) < 0 && result == 0)
+	if (m.changed && fs_sync_all(spool->root) < 0 && result == 0)
 		result = err_io(&own, "spool %s: cannot sync", spool->path);
 	if (result < 0 && err != NULL)
 		*err = own;

@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "base/num.h"
 #include "spool/lines.h"
+#include "spool/own.h"
 
 #define DIRECTORY "parked"
 #define FILE_MAX ((size_t)4096)
@@ -43,7 +44,7 @@ park_write(struct spool *spool, const char *account, const struct park *park, st
 	buf_addf(&text, "faults: %u\n", park->faults);
 	lines_add_words(&text, "class", park->class);
 	lines_add_words(&text, "reason", park->reason);
-	if (fs_replace_file(dir, name, text.s, text.len, 0660) < 0)
+	if (own_replace(spool, dir, DIRECTORY, name, text.s, text.len) < 0)
 		return err_io(err, "spool %s: cannot write %s/%s", spool->path, DIRECTORY, name);
 	return 0;
 }

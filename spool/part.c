@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "mail/compose.h"
 #include "mail/mime.h"
+#include "spool/own.h"
 #include "spool/part_private.h"
 
 #define WRITE_BUFFER ((size_t)64 * 1024)
@@ -80,11 +81,10 @@ part_pins_open(struct part_pins *pins, struct err *err)
 	pins->blobs = fs_open_dir(spool->root, PART_BLOBS);
 	/* Both are made with the first, and durable before anything is in them. */
 	if (pins->blobs < 0 && errno == ENOENT && fs_mkdir(spool->root, PART_PARTS, 0770) == 0 &&
-	    fs_mkdir(spool->root, PART_BLOBS, 0770) == 0 && fsync(spool->root) == 0)
+	    spool_make_dir(spool, PART_BLOBS, 0770) == 0)
 		pins->blobs = fs_open_dir(spool->root, PART_BLOBS);
 	if (pins->blobs >= 0)
-		pins->lock = openat(spool->root, PART_PINS,
-		    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0660);
+		pins->lock = own_open(spool, spool->root, "", PART_PINS, O_RDWR, true);
 	return pins->lock < 0 ? err_io(err, "spool %s: cannot open blobs or pins", spool->path) : 0;
 }
 
@@ -203,7 +203,7 @@ part_make_file(struct part_pins *pins, char token[TOKEN_SIZE])
 		struct stat st;
 
 		token_make(token);
-		fd = openat(tmp, token, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0660);
+		fd = fs_open(tmp, token, O_RDWR | O_CREAT | O_EXCL, 0660);
 		if (fd < 0 && errno != EEXIST)
 			return -1;
 		/* A recovery that was faster with the lock has removed it. */
@@ -328,7 +328,7 @@ is_sound(struct part_pins *pins, const struct mail_part *part)
 
 	if (strcmp(pins->sound, part->hash) == 0)
 		return true;
-	fd = openat(pins->blobs, part->hash, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	fd = fs_open(pins->blobs, part->hash, O_RDONLY, 0);
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
 	    (uint64_t)st.st_size != part->size)
 		return false;
@@ -377,7 +377,7 @@ name_blob(struct part_writer *w, const struct mail_part *part, struct err *err)
 
 	if (fs_write(w->fd, w->pending.s, w->pending.len) < 0)
 		return err_io(err, "spool %s: cannot write a part", path);
-	if (fsync(w->fd) < 0)
+	if (fs_sync_file(w->fd) < 0)
 		return err_io(err, "spool %s: cannot sync a part", path);
 	if (lock_shared(pins, part->hash, err) < 0)
 		return -1;

@@ -10,6 +10,7 @@
 
 #include "base/fs.h"
 #include "base/num.h"
+#include "spool/own.h"
 #include "spool/part_private.h"
 #include "spool/walk.h"
 
@@ -57,8 +58,7 @@ freeing_open(struct freeing *f, struct spool *spool)
 	if (f->parts >= 0)
 		f->blobs = fs_open_dir(spool->root, PART_BLOBS);
 	if (f->blobs >= 0)
-		f->lock = openat(spool->root, PART_PINS,
-		    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0660);
+		f->lock = own_open(spool, spool->root, "", PART_PINS, O_RDWR, true);
 	return f->lock < 0 ? -1 : 0;
 }
 

@@ -52,15 +52,14 @@ copy_all(int from, int to)
 static int
 renew_blob(struct part_pins *pins, const char *hash)
 {
-	AUTO_FD int from =
-	    openat(pins->blobs, hash, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	AUTO_FD int from = fs_open(pins->blobs, hash, O_RDONLY, 0);
 	AUTO_FD int to = -1;
 	char token[TOKEN_SIZE];
 	int saved;
 
 	if (from < 0 || (to = part_make_file(pins, token)) < 0)
 		return -1;
-	if (copy_all(from, to) == 0 && fsync(to) == 0 &&
+	if (copy_all(from, to) == 0 && fs_sync_file(to) == 0 &&
 	    renameat(pins->spool->tmp, token, pins->blobs, hash) == 0)
 		return 0;
 	saved = errno;
@@ -113,7 +112,7 @@ part_commit(struct part_pins *pins, const char *token, int fd, char (*hashes)[MA
 		    part_link(pins, dir, hashes[i]) < 0)
 			return err_io(err, "spool %s: cannot link blobs/%s", spool->path,
 			    hashes[i]);
-	if (fsync(dir) < 0 || fsync(parts) < 0)
+	if (spool_sync_dir(spool, dir) < 0 || spool_sync_dir(spool, parts) < 0)
 		return err_io(err, "spool %s: cannot sync parts/%s", spool->path, token);
 	return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/num.h"
+#include "spool/own.h"
 
 /* As much as 10,000 recipients of the longest kind. */
 #define PARTIAL_MAX (4u * 1024 * 1024)
@@ -112,7 +113,7 @@ partial_write(const struct spool *spool, const char *id, const struct recipient_
 		if (buf_addf(&text, "%s %d %s\n", event_text(settled[i].outcome), settled[i].code,
 			settled[i].address) < 0)
 			return err_io(err, "spool %s: partial/%s", spool->path, id);
-	if (dir < 0 || fs_replace_file(dir, id, text.s, text.len, 0660) < 0)
+	if (dir < 0 || own_replace(spool, dir, "partial", id, text.s, text.len) < 0)
 		return err_io(err, "spool %s: partial/%s", spool->path, id);
 	return 0;
 }

@@ -339,8 +339,11 @@ bury(struct wreck *wreck)
 
 	fs_each(wreck->dir, remove_lane, wreck);
 	snprintf(log, sizeof log, "%s.log", wreck->token);
-	renameat(wreck->dir, "journal", wreck->spool->log, log);
-	fsync(wreck->spool->log);
+	/* Of two names of one file, as a power cut can leave them, a rename takes neither away. */
+	if (renameat(wreck->dir, "journal", wreck->spool->log, log) == 0)
+		unlinkat(wreck->dir, "journal", 0);
+	if (spool_sync_dir(wreck->spool, wreck->spool->log) == 0)
+		spool_sync_end(wreck->spool);
 	unlinkat(wreck->spool->cur, wreck->token, AT_REMOVEDIR);
 }
 

@@ -5,16 +5,21 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "spool/own.h"
 #include "spool/recover_private.h"
 #include "spool/reports.h"
 
 int
 recover_lock(struct spool *spool, int dir, const char *token, int *ret)
 {
-	const int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-	AUTO_FD int fd = openat(dir, "journal", flags);
-	char log[TOKEN_SIZE + 8];
+	const int flags = O_RDWR | O_APPEND;
+	AUTO_FD int fd = fs_open(dir, "journal", flags, 0);
+	char log[TOKEN_SIZE + 8], where[TOKEN_SIZE + 8];
 
+	/* As if it were lost. */
+	snprintf(where, sizeof where, "cur/%s", token);
+	if (fd < 0 && fs_is_foreign() && own_clear(spool, dir, where, "journal") == 0)
+		errno = ENOENT;
 	if (fd < 0 && errno == ENOENT) {
 		if (unlinkat(spool->cur, token, AT_REMOVEDIR) == 0)
 			return 0;
@@ -25,7 +30,7 @@ recover_lock(struct spool *spool, int dir, const char *token, int *ret)
 		    errno != EEXIST &&
 		    (errno != ENOENT || reports_give_back(spool, token, dir, "journal") < 0))
 			return -1;
-		fd = openat(dir, "journal", flags | O_CREAT, 0660);
+		fd = fs_open(dir, "journal", flags | O_CREAT, 0660);
 	}
 	if (fd < 0)
 		return -1;

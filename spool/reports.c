@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "spool/own.h"
 #include "spool/reports_private.h"
 
 /* So many lines are held back in memory before they are written. */
@@ -71,7 +72,7 @@ open_or_make(int parent, const char *name, bool make)
 
 	if (fd >= 0 || errno != ENOENT || !make)
 		return fd;
-	if (fs_mkdir(parent, name, 0770) < 0 || fsync(parent) < 0)
+	if (fs_mkdir(parent, name, 0770) < 0 || fs_sync_dir(parent) < 0)
 		return -1;
 	return fs_open_dir(parent, name);
 }
@@ -95,9 +96,15 @@ open_journal(const struct merge_source *source, void *arg)
 {
 	const struct reports *reports = arg;
 	char name[REPORTS_NAME_SIZE];
+	int fd;
 
 	report_name_format(source->token, source->mark, name);
-	return openat(reports->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd = fs_open(reports->dir, name, O_RDONLY, 0);
+	/* No journal, and not to hold up the others. */
+	if (fd < 0 && fs_is_foreign() &&
+	    own_clear(reports->spool, reports->dir, REPORTS_DIRECTORY, name) == 0)
+		errno = ENOENT;
+	return fd;
 }
 
 /* A journal that has two links: by somebody's hand.  That of which less was told goes. */
@@ -115,8 +122,8 @@ remove_twin(const char *token, int64_t mark, void *arg)
 static int
 lock(struct reports *reports)
 {
-	reports->lock = openat(reports->dir, REPORTS_LOCK,
-	    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0660);
+	reports->lock =
+	    own_open(reports->spool, reports->dir, REPORTS_DIRECTORY, REPORTS_LOCK, O_RDWR, false);
 	if (reports->lock < 0)
 		return -1;
 	if (fs_lock(reports->lock, 0) < 0)

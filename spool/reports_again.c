@@ -91,7 +91,7 @@ open_segment(const struct again *again, const struct segment *segment)
 	char name[REPORTS_NAME_SIZE];
 
 	segment_name_format(segment->token, segment->attempts, segment->alone, name);
-	return openat(again->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	return fs_open(again->dir, name, O_RDONLY, 0);
 }
 
 struct collecting {

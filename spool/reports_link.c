@@ -32,14 +32,21 @@ is_of_token(const char *name, unsigned char type, void *arg)
 }
 
 static int
-link_at(int reports, const char *token, int dir, const char *name, int64_t offset)
+sync_reports(const struct spool *spool, int reports)
+{
+	return spool_sync_dir(spool, reports) < 0 ? -1 : spool_sync_end(spool);
+}
+
+static int
+link_at(const struct spool *spool, int reports, const char *token, int dir, const char *name,
+    int64_t offset)
 {
 	char link[REPORTS_NAME_SIZE];
 
 	report_name_format(token, offset, link);
 	if (linkat(dir, name, reports, link, 0) < 0 && errno != EEXIST)
 		return -1;
-	return fsync(reports);
+	return sync_reports(spool, reports);
 }
 
 int
@@ -47,7 +54,7 @@ reports_link(const struct spool *spool, const char *token, int dir, const char *
 {
 	AUTO_FD int reports = reports_open_dir(spool);
 
-	return reports < 0 ? -1 : link_at(reports, token, dir, name, 0);
+	return reports < 0 ? -1 : link_at(spool, reports, token, dir, name, 0);
 }
 
 int
@@ -65,12 +72,12 @@ reports_link_again(const struct spool *spool, const char *token, int dir, const 
 		found = fs_each(reports, is_of_token, &second);
 	/* It was linked before it said anything. */
 	if (found == 0)
-		return link_at(reports, token, dir, name, st.st_size);
+		return link_at(spool, reports, token, dir, name, st.st_size);
 	if (found < 0 || second.name.number <= st.st_size)
 		return found < 0 ? -1 : 0;
 	report_name_format(token, second.name.number, from);
 	report_name_format(token, st.st_size, to);
-	return renameat(reports, from, reports, to) < 0 ? -1 : fsync(reports);
+	return renameat(reports, from, reports, to) < 0 ? -1 : sync_reports(spool, reports);
 }
 
 int
@@ -151,7 +158,7 @@ count_file(const char *name, unsigned char type, void *arg)
 	if ((type != DT_REG && type != DT_UNKNOWN) ||
 	    (counting->journals ? report_name_parse : segment_name_parse)(name, &parsed) < 0)
 		return 0;
-	fd = openat(counting->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd = fs_open(counting->dir, name, O_RDONLY, 0);
 	/* Told meanwhile; and what cannot be read holds up no other. */
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return 0;
@@ -301,7 +308,7 @@ tidy_file(const char *name, unsigned char type, void *arg)
 	if ((type != DT_REG && type != DT_UNKNOWN) || segment_name_parse(name, &parsed) < 0 ||
 	    parsed.begin >= tidying->before)
 		return 0;
-	fd = openat(tidying->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd = fs_open(tidying->dir, name, O_RDONLY, 0);
 	if (fd < 0 || fstat(fd, &st) < 0 ||
 	    st.st_mtim.tv_sec * USEC + st.st_mtim.tv_nsec / 1000 >= tidying->before ||
 	    journal_is_live(tidying->spool, parsed.token, fd))
@@ -367,8 +374,9 @@ reports_resend(struct spool *spool, struct err *err)
 		return 0;
 	if (dead >= 0)
 		resending.again = again = reports_open_part(reports, REPORTS_AGAIN, true);
-	if (again < 0 || fs_each(dead, resend_file, &resending) < 0 || fsync(again) < 0 ||
-	    fsync(dead) < 0)
+	if (again < 0 || fs_each(dead, resend_file, &resending) < 0 ||
+	    spool_sync_dir(spool, again) < 0 || spool_sync_dir(spool, dead) < 0 ||
+	    spool_sync_end(spool) < 0)
 		return err_io(err, "spool %s: cannot move what is in %s/%s", spool->path,
 		    REPORTS_DIRECTORY, REPORTS_DEAD);
 	return (int64_t)resending.counting.lines;

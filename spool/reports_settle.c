@@ -266,7 +266,7 @@ settle_segment(struct reports *reports, size_t index)
 	segment_name_format(segment->token, segment->attempts, segment->alone, name);
 	if (!partly && held == 0)
 		return unlinkat(again->dir, name, 0) < 0 && errno != ENOENT ? -1 : 0;
-	fd = openat(again->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd = fs_open(again->dir, name, O_RDONLY, 0);
 	if (fd < 0 || keep_parts(fd, segment->start, again->at, partly, &text) < 0)
 		return -1;
 	segment->start = held;
@@ -303,7 +303,7 @@ finish(struct reports *reports, struct merge_source *source)
 	struct stat st;
 
 	report_name_format(source->token, source->mark, name);
-	fd = openat(reports->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd = fs_open(reports->dir, name, O_RDONLY, 0);
 	/* While we have its lock, a recovery cannot begin to write to it again. */
 	if (fd < 0 || journal_is_live(reports->spool, source->token, fd) || fstat(fd, &st) < 0 ||
 	    (st.st_size != source->at && st.st_size != source->end))

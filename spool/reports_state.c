@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/num.h"
 #include "spool/lines.h"
+#include "spool/own.h"
 #include "spool/reports_private.h"
 
 #define STATE_MAX ((size_t)4096)
@@ -62,10 +63,14 @@ replace(const struct spool *spool, const char *name, const char *temporary, cons
 	AUTO_FD int dir = reports_open_dir(spool);
 	AUTO_FD int fd = dir < 0 ?
 	    -1 :
-	    openat(dir, temporary,
-		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0660);
+	    own_open(spool, dir, REPORTS_DIRECTORY, temporary, O_WRONLY | O_TRUNC, true);
 
 	if (fd < 0 || fs_write(fd, text->s, text->len) < 0)
+		return -1;
+	if (renameat(dir, temporary, dir, name) == 0)
+		return 0;
+	/* A directory cannot be replaced. */
+	if (errno != EISDIR || own_clear(spool, dir, REPORTS_DIRECTORY, name) < 0)
 		return -1;
 	return renameat(dir, temporary, dir, name);
 }

@@ -167,7 +167,7 @@ static int
 retire_log(struct retiring *retiring, const char *name)
 {
 	struct spool *spool = retiring->spool;
-	AUTO_FD int fd = openat(spool->log, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	AUTO_FD int fd = fs_open(spool->log, name, O_RDONLY, 0);
 	int result;
 
 	if (fd < 0 && errno == ENOENT)
@@ -248,7 +248,7 @@ retire_logs(struct retiring *retiring, size_t count)
 		any = true;
 	}
 	/* Once for all: were a log gone before its ids are, nobody would forget them. */
-	if (any && syncfs(spool->root) < 0)
+	if (any && fs_sync_all(spool->root) < 0)
 		return err_io(retiring->err, "spool %s: cannot sync", spool->path);
 	for (size_t i = 0; i < count; i++)
 		if (put_away(spool, &retiring->logs[i]) < 0 && errno != ENOENT)

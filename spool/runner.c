@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "spool/own.h"
 #include "spool/part.h"
 #include "spool/partial.h"
 #include "spool/reports.h"
@@ -47,8 +48,9 @@ make_directory(struct runner *runner, struct err *err)
 			runner->program) == 0) {
 			/* Only now: the lock is held, and the directory is durable.  The first line is
 			 * too, before anything is claimed: so one that lacks it is damaged. */
-			if (journal_sync(&runner->journal) < 0 || fsync(runner->dir) < 0 ||
-			    fsync(spool->cur) < 0)
+			if (journal_sync(&runner->journal) < 0 ||
+			    spool_sync_dir(spool, runner->dir) < 0 ||
+			    spool_sync_dir(spool, spool->cur) < 0)
 				return err_io(err, "spool %s: cannot sync cur", spool->path);
 			if (reports_link(spool, runner->token, runner->dir, "journal") < 0)
 				return err_io(err, "spool %s: cannot link the journal into reports",
@@ -108,7 +110,7 @@ claim_name(const struct queue_entry *entry, int lane)
 static int
 set_aside_twin(struct runner *runner, const struct queue_entry *entry, struct err *err)
 {
-	if (twin_set_aside(runner->spool, entry->dir, entry->text, entry->text) < 0 &&
+	if (own_set_aside(runner->spool, entry->dir, entry->text, entry->text) < 0 &&
 	    errno != ENOENT)
 		return err_io(err, "spool %s: cannot set %s aside", runner->spool->path,
 		    entry->text);
@@ -331,17 +333,24 @@ runner_put_back(struct claim *claim, struct err *err)
 int
 runner_sync_claims(struct runner *runner, struct err *err)
 {
-	for (size_t i = 0; i < runner->lane_count; i++) {
+	const struct spool *spool = runner->spool;
+	bool any = runner->unsynced;
+	int result = 0;
+
+	for (size_t i = 0; i < runner->lane_count && result == 0; i++) {
 		if (!runner->lanes[i].unsynced)
 			continue;
-		if (fsync(runner->lanes[i].fd) < 0)
-			return err_io(err, "spool %s: cannot sync cur/%s", runner->spool->path,
-			    runner->token);
-		runner->lanes[i].unsynced = false;
+		any = true;
+		result = spool_sync_dir(spool, runner->lanes[i].fd);
 	}
-	if (runner->unsynced && fsync(runner->dir) < 0)
-		return err_io(err, "spool %s: cannot sync cur/%s", runner->spool->path,
-		    runner->token);
+	if (result == 0 && runner->unsynced)
+		result = spool_sync_dir(spool, runner->dir);
+	if (result == 0 && any)
+		result = spool_sync_end(spool);
+	if (result < 0)
+		return err_io(err, "spool %s: cannot sync cur/%s", spool->path, runner->token);
+	for (size_t i = 0; i < runner->lane_count; i++)
+		runner->lanes[i].unsynced = false;
 	runner->unsynced = false;
 	return 0;
 }
@@ -371,7 +380,8 @@ runner_end(struct runner *runner, struct err *err)
 		result = err_io(err, "spool %s: cannot sync the journal", spool->path);
 	/* With messages left in it, the directory is a dead runner's: the next one recovers it. */
 	if (result == 0 && empty) {
-		if (renameat(runner->dir, "journal", spool->log, name) < 0 || fsync(spool->log) < 0)
+		if (renameat(runner->dir, "journal", spool->log, name) < 0 ||
+		    spool_sync_dir(spool, spool->log) < 0 || spool_sync_end(spool) < 0)
 			result =
 			    err_io(err, "spool %s: cannot move the journal to log", spool->path);
 		else

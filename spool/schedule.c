@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "spool/lines.h"
+#include "spool/own.h"
 
 #define RULES "rules"
 #define SCHEDULER "scheduler"
@@ -26,9 +27,6 @@ check_trust(const struct spool *spool, int fd, struct err *err)
 
 	if (fstat(spool->root, &root) < 0 || fstat(fd, &st) < 0)
 		return err_io(err, "spool %s: " RULES, spool->path);
-	if (!S_ISREG(st.st_mode))
-		return err_set(err, EX_DATAERR, "spool %s: " RULES ": expected a file",
-		    spool->path);
 	if (st.st_uid != root.st_uid && st.st_uid != 0 && !(root.st_mode & S_IWGRP))
 		return err_set(err, EX_DATAERR,
 		    "spool %s: " RULES " belongs to user %u; expected %u, the spool's owner",
@@ -46,8 +44,10 @@ int
 rules_file_read(const struct spool *spool, struct buf *ret, struct err *err)
 {
 	AUTO_BUF struct buf text = BUF_INIT(RULES_FILE_MAX);
-	AUTO_FD int fd = openat(spool->root, RULES, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	AUTO_FD int fd = fs_open(spool->root, RULES, O_RDONLY, 0);
 
+	if (fd < 0 && fs_is_foreign())
+		return own_refused(spool, spool->root, "", RULES, err);
 	if (fd >= 0 && check_trust(spool, fd, err) < 0)
 		return -1;
 	if (fd < 0 || fs_read_all(fd, &text) < 0) {
@@ -67,7 +67,7 @@ rules_file_read(const struct spool *spool, struct buf *ret, struct err *err)
 int
 rules_file_write(struct spool *spool, const char *text, size_t len, struct err *err)
 {
-	if (fs_replace_file(spool->root, RULES, text, len, 0660) < 0)
+	if (own_replace(spool, spool->root, "", RULES, text, len) < 0)
 		return err_io(err, "spool %s: cannot write " RULES, spool->path);
 	return 0;
 }
@@ -93,8 +93,7 @@ read_last(int fd)
 int64_t
 cycle_last(const struct spool *spool)
 {
-	AUTO_FD int fd =
-	    openat(spool->root, SCHEDULER, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	AUTO_FD int fd = fs_open(spool->root, SCHEDULER, O_RDONLY, 0);
 
 	return fd < 0 ? 0 : read_last(fd);
 }
@@ -115,8 +114,7 @@ int
 cycle_begin(struct spool *spool, int64_t now, bool (*due)(int64_t last, void *arg), void *arg,
     struct err *err)
 {
-	AUTO_FD int fd = openat(spool->root, SCHEDULER,
-	    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0660);
+	AUTO_FD int fd = own_open(spool, spool->root, "", SCHEDULER, O_RDWR, true);
 
 	if (fd < 0)
 		return err_io(err, "spool %s: cannot open " SCHEDULER, spool->path);

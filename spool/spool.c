@@ -12,6 +12,7 @@
 
 #include "base/fs.h"
 #include "base/num.h"
+#include "spool/own.h"
 #include "spool/owner.h"
 
 #define MARKER "mailq-spool"
@@ -64,7 +65,9 @@ make_tree(int root, struct err *err)
 		if (fs_mkdir(root, name, 0770) < 0)
 			return err_io(err, "cannot make %s", name);
 	}
-	if (fs_sync_dir(root, "id") < 0 || fsync(root) < 0)
+	/* All of it where there is no order, so that no later sync of one directory meets new ones in it. */
+	if (fs_sync_dir_at(root, "id") < 0 || fs_sync_dir(root) < 0 ||
+	    (!fs_is_ordered(root) && fs_sync_all(root) < 0))
 		return err_io(err, "cannot sync");
 	/* Last: a spool with its marker is whole. */
 	if (fs_replace_file(root, MARKER, MARKER_TEXT, strlen(MARKER_TEXT), 0660) < 0)
@@ -194,6 +197,21 @@ open_parts(struct spool *spool, const char *path, struct err *err)
 	return 0;
 }
 
+/* Something else has the marker's name, in what is a whole spool otherwise: it goes to corrupt/.  True where the
+ * marker is there again. */
+static bool
+mend_marker(const struct spool *spool)
+{
+	struct stat st;
+
+	for (int i = 0; i < STATE_COUNT; i++)
+		if (fstatat(spool->root, state_words[i], &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    !S_ISDIR(st.st_mode))
+			return false;
+	return own_clear(spool, spool->root, "", MARKER) == 0 &&
+	    own_replace(spool, spool->root, "", MARKER, MARKER_TEXT, strlen(MARKER_TEXT)) == 0;
+}
+
 static int
 open_checked(struct spool *spool, const char *path, const struct spool_options *options,
     struct err *err)
@@ -203,6 +221,9 @@ open_checked(struct spool *spool, const char *path, const struct spool_options *
 	if (!options->allow_network_fs && check_file_system(spool->root, err) < 0)
 		return -1;
 	marked = look_at(spool->root, err);
+	if (marked < 0 && fs_is_foreign() && !options->read_only &&
+	    owner_check(spool->root, path, options, true, err) == 0 && mend_marker(spool))
+		marked = look_at(spool->root, err);
 	if (marked < 0 || owner_check(spool->root, path, options, marked > 0, err) < 0)
 		return -1;
 	if (marked == 0) {
@@ -238,11 +259,12 @@ spool_open(struct spool *spool, const char *path, const struct spool_options *op
 			err->code = EX_NOINPUT;
 		return -1;
 	}
+	spool->ordered = fs_is_ordered(spool->root);
+	spool->path = xstrdup(path);
 	if (open_checked(spool, path, options, err) < 0) {
 		spool_close(spool);
 		return err_prefix(err, "spool %s", path);
 	}
-	spool->path = xstrdup(path);
 	return 0;
 }
 
@@ -259,6 +281,26 @@ spool_close(struct spool *spool)
 		auto_close_fd(&spool->ids[i]);
 	free(spool->path);
 	spool->path = NULL;
+}
+
+int
+spool_sync_dir(const struct spool *spool, int dir)
+{
+	return spool->ordered ? fs_sync_dir(dir) : 0;
+}
+
+int
+spool_sync_end(const struct spool *spool)
+{
+	return spool->ordered ? 0 : fs_sync_all(spool->root);
+}
+
+int
+spool_make_dir(const struct spool *spool, const char *name, unsigned int mode)
+{
+	if (fs_mkdir(spool->root, name, mode) < 0 || spool_sync_dir(spool, spool->root) < 0)
+		return -1;
+	return spool_sync_end(spool);
 }
 
 int
@@ -314,8 +356,7 @@ spool_id_dir(struct spool *spool, const char *encoded_id)
 void
 spool_wake(const struct spool *spool)
 {
-	AUTO_FD int fd =
-	    openat(spool->root, "wake", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
+	AUTO_FD int fd = own_open(spool, spool->root, "", "wake", O_WRONLY, false);
 
 	/* Closing what was open for writing is the event that both wait for (IN_CLOSE_WRITE). */
 	(void)fd;

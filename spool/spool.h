@@ -49,6 +49,7 @@ struct spool {
 	int states[STATE_COUNT];
 	int ids[ID_SHARDS]; /* opened when first needed; -1 before */
 	bool read_only;
+	bool ordered; /* fs_is_ordered(), of its file system */
 };
 
 struct spool_options {
@@ -70,6 +71,18 @@ struct spool_options {
 int spool_open(struct spool *spool, const char *path, const struct spool_options *options,
     struct err *err);
 void spool_close(struct spool *spool);
+
+/*
+ * Before anything is acknowledged: spool_sync_dir() for each directory that was changed, in the order of
+ * the steps, then spool_sync_end(), once.  On a file system that keeps an order (fs_is_ordered()) the
+ * first syncs the directory and the second does nothing.  On another, where a directory that is synced
+ * by itself could come back with names whose former places come back too, the first does nothing and the
+ * second syncs all.  -1 with errno.
+ */
+int spool_sync_dir(const struct spool *spool, int dir);
+int spool_sync_end(const struct spool *spool);
+/* Makes a directory in the root, durably; already there is fine. */
+int spool_make_dir(const struct spool *spool, const char *name, unsigned int mode);
 
 /* EX_TEMPFAIL when less than the floors would stay free on its file system. */
 int spool_check_space(const struct spool *spool, uint64_t min_free_bytes, uint64_t min_free_inodes,

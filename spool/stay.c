@@ -23,7 +23,7 @@ stay_lock(const struct spool *spool, const char *account, struct err *err)
 	int fd = -1;
 
 	if (dir >= 0 && limit_name(account, NULL, name) == 0)
-		fd = openat(dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+		fd = fs_open(dir, name, O_RDWR, 0);
 	if (fd < 0)
 		return err_io(err, "spool %s: %s of account %s", spool->path, LIMIT_DIRECTORY,
 		    account);

@@ -13,6 +13,7 @@
 #include "spool/lines.h"
 #include "spool/lock.h"
 #include "spool/oplog.h"
+#include "spool/own.h"
 
 #define DIRECTORY "suspended"
 #define FILE_MAX ((size_t)4096)
@@ -90,7 +91,7 @@ open_suspended(const struct spool *spool, bool make)
 
 	if (fd >= 0 || errno != ENOENT || !make)
 		return fd;
-	if (fs_mkdir(spool->root, DIRECTORY, 0770) < 0 || fsync(spool->root) < 0)
+	if (spool_make_dir(spool, DIRECTORY, 0770) < 0)
 		return -1;
 	return fs_open_dir(spool->root, DIRECTORY);
 }
@@ -267,7 +268,7 @@ write_entry(struct spool *spool, int dir, const char *entry, const struct suspen
 		lines_add_words(&text, "by", order->by);
 	if (order->reason[0] != '\0')
 		lines_add_words(&text, "reason", order->reason);
-	if (fs_replace_file(dir, entry, text.s, text.len, 0660) < 0)
+	if (own_replace(spool, dir, DIRECTORY, entry, text.s, text.len) < 0)
 		return err_io(err, "spool %s: cannot write %s/%s", spool->path, DIRECTORY, entry);
 	return 0;
 }
@@ -302,7 +303,7 @@ lift(struct spool *spool, int dir, const char *entry, const struct suspension *o
 {
 	if (oplog_begin(log, err) < 0)
 		return -1;
-	if (unlinkat(dir, entry, 0) < 0 || fsync(dir) < 0)
+	if (unlinkat(dir, entry, 0) < 0 || fs_sync_dir(dir) < 0)
 		return err_io(err, "spool %s: cannot remove %s/%s", spool->path, DIRECTORY, entry);
 	log_order(log, EVENT_ACTIVATED, one, words, 0);
 	return 0;

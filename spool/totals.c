@@ -101,7 +101,7 @@ is_token(const char *text, size_t len)
 static int
 open_journal(int dir, const char *name)
 {
-	return openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	return fs_open(dir, name, O_RDONLY, 0);
 }
 
 /* A runner's journal: it may be at work, or dead. */
@@ -118,7 +118,7 @@ look_at_runner(const char *name, unsigned char type, void *arg)
 	fd = dir < 0 ? -1 : open_journal(dir, "journal");
 	/* It has just begun, or ended: then its journal is in log/ by now. */
 	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+		return errno == ENOENT || errno == ENOTDIR || fs_is_foreign() ? 0 : -1;
 	return sum_journal(pass, name, fd, true, false);
 }
 
@@ -155,7 +155,7 @@ look_at_log(const char *name, unsigned char type, void *arg)
 	}
 	fd = open_journal(pass->spool->log, name);
 	if (fd < 0)
-		return errno == ENOENT ? 0 : -1;
+		return errno == ENOENT || fs_is_foreign() ? 0 : -1;
 	closed = is_closed(fd);
 	return sum_journal(pass, token, fd, !closed, closed);
 }

@@ -9,6 +9,7 @@
 
 #include "base/fs.h"
 #include "base/num.h"
+#include "spool/own.h"
 #include "spool/record.h"
 #include "spool/totals_private.h"
 
@@ -313,18 +314,12 @@ ledger_load(struct ledger *ledger, const struct spool *spool)
 {
 	AUTO_BUF struct buf text = BUF_INIT(FILE_MAX_SIZE);
 	size_t head = strlen(HEAD);
-	struct stat st;
 	bool good;
 
-	ledger->fd =
-	    openat(spool->root, TOTALS_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (ledger->fd < 0)
-		return errno == ENOENT ? 0 : -1;
-	if (fstat(ledger->fd, &st) < 0)
-		return -1;
-	if (!S_ISREG(st.st_mode)) {
-		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
-		return -1;
+	ledger->fd = fs_open(spool->root, TOTALS_FILE, O_RDONLY, 0);
+	if (ledger->fd < 0) {
+		ledger->damaged = fs_is_foreign();
+		return errno == ENOENT || ledger->damaged ? 0 : -1;
 	}
 	if (fs_read_all(ledger->fd, &text) < 0)
 		return -1;
@@ -341,9 +336,12 @@ bool
 ledger_is_current(const struct ledger *ledger, const struct spool *spool)
 {
 	struct stat mine, named;
+	char text[64];
 
 	if (fstatat(spool->root, TOTALS_FILE, &named, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT && ledger->fd < 0;
+	if (own_fault(spool->root, &named, text) != NULL)
+		return ledger->fd < 0;
 	return ledger->fd >= 0 && fstat(ledger->fd, &mine) == 0 && mine.st_ino == named.st_ino &&
 	    mine.st_dev == named.st_dev;
 }
@@ -421,5 +419,5 @@ ledger_store(const struct ledger *ledger, const struct spool *spool)
 	}
 	if (buf_addf(&out, "end %016" PRIx64 "\n", checksum_of(out.s, out.len)) < 0)
 		return -1;
-	return fs_replace_file(spool->root, TOTALS_FILE, out.s, out.len, 0660);
+	return own_replace(spool, spool->root, "", TOTALS_FILE, out.s, out.len);
 }

@@ -10,29 +10,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "spool/dirs.h"
-
-#define NAMES_MAX 1000
-
-int
-twin_set_aside(const struct spool *spool, int dir, const char *name, const char *as)
-{
-	AUTO_FD int corrupt = fs_open_dir(spool->root, "corrupt");
-	char to[NAME_SIZE + 16];
-
-	if (corrupt < 0)
-		return -1;
-	for (unsigned int i = 0; i < NAMES_MAX; i++) {
-		if (i == 0)
-			snprintf(to, sizeof to, "%s", as);
-		else
-			snprintf(to, sizeof to, "%.230s~%u", as, i);
-		if (renameat2(dir, name, corrupt, to, RENAME_NOREPLACE) == 0)
-			return fsync(corrupt) < 0 || fsync(dir) < 0 ? -1 : 0;
-		if (errno != EEXIST)
-			return -1;
-	}
-	return -1;
-}
+#include "spool/own.h"
 
 static bool
 is_same_file(const struct stat *a, const struct stat *b)
@@ -78,11 +56,10 @@ look_into(struct settling *s, enum state state, int lane, const char *bucket)
 	if (!s->settle)
 		return 0;
 	same = is_same_file(&s->kept, &st);
-	if ((same ? unlinkat(dir, s->text, 0) : twin_set_aside(s->spool, dir, s->text, s->text)) <
-	    0)
+	if ((same ? unlinkat(dir, s->text, 0) : own_set_aside(s->spool, dir, s->text, s->text)) < 0)
 		return errno == ENOENT ? 0 : fail(s, state, bucket);
 	/* Before the other can be sent: else a power cut brings this one back. */
-	if (same && fsync(dir) < 0)
+	if (same && (spool_sync_dir(s->spool, dir) < 0 || spool_sync_end(s->spool) < 0))
 		return fail(s, state, bucket);
 	log_warning("%s stood in two buckets of its lane: that in %s/%s/%s %s", s->text,
 	    state_text(state), s->lane, bucket,
@@ -148,7 +125,7 @@ twin_rename(const struct spool *spool, int from_dir, const char *from_name, int 
 		}
 		if (is_same_file(&from, &to))
 			return unlinkat(from_dir, from_name, 0);
-		if (twin_set_aside(spool, to_dir, to_name, to_name) < 0 && errno != ENOENT)
+		if (own_set_aside(spool, to_dir, to_name, to_name) < 0 && errno != ENOENT)
 			return -1;
 		log_warning("%s was there already, and is another file: it is moved to corrupt/",
 		    to_name);

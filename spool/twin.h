@@ -23,8 +23,4 @@ int twin_find(const struct spool *spool, const char *lane, const char *text, enu
 int twin_rename(const struct spool *spool, int from_dir, const char *from_name, int to_dir,
     const char *to_name);
 
-/* Moves dir/name to corrupt/ under the name as, or that and a number where there is one; durable.  -1 with
- * errno. */
-int twin_set_aside(const struct spool *spool, int dir, const char *name, const char *as);
-
 #endif

@@ -42,7 +42,7 @@ remove_temporary(const char *name, unsigned char type, void *arg)
 	if (name[0] != '.' || n <= s || strcmp(name + n - s, TEMPORARY_SUFFIX) != 0 ||
 	    (type != DT_REG && type != DT_UNKNOWN))
 		return 0;
-	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd = fs_open(dir, name, O_RDONLY, 0);
 	if (fd >= 0 && fs_lock(fd, 0) == 0)
 		unlinkat(dir, name, 0);
 	return 0;

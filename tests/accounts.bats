@@ -450,7 +450,7 @@ From: other@a.example	Subject: [--account other]'
 	ln -s /etc/passwd "$MAILQ_SPOOL/accounts/main"
 	touch "$MAILQ_SPOOL/accounts/b%2Fad"
 	run -65 mailq-status check
-	assert_match "$output" 'accounts/main: is not a regular file'
+	assert_match "$output" 'accounts/main: is a symbolic link; expected a regular file'
 	assert_match "$output" 'accounts/b%2Fad'
 	run -78 rules show main
 }

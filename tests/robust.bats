@@ -172,6 +172,9 @@ claimed_by() { # TOKEN
 @test "a dead runner that cannot be recovered is told, and keeps the others from nothing" {
 	claimed_by 1795251111.000001.abcdefgh
 	mkfifo "$MAILQ_SPOOL/cur/1795251111.000001.abcdefgh/journal"
+	# Where it could be moved to is none, either.
+	rmdir "$MAILQ_SPOOL/corrupt"
+	mkfifo "$MAILQ_SPOOL/corrupt"
 	add
 	run mailq-run
 	assert_status 74

@@ -5,7 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "base/log.h"
+
+const char *
+err_text(int number)
+{
+	const char *text;
+
+	if (number == FS_NOT_A_FILE)
+		return "it is not a regular file";
+	if (number == FS_NOT_OURS)
+		return "it belongs to another user";
+	text = strerrordesc_np(number);
+	return text != NULL ? text : "unknown error";
+}
 
 /* Formats into err->msg, escapes what would break the line, marks a cut with "...". */
 static void __attribute__((format(printf, 2, 0)))
@@ -43,7 +57,7 @@ err_sys(struct err *err, int code, const char *fmt, ...)
 		return -1;
 	err->code = code;
 	va_start(ap, fmt);
-	format_message(err, fmt, ap, strerror(saved));
+	format_message(err, fmt, ap, err_text(saved));
 	va_end(ap);
 	errno = saved;
 	return -1;
@@ -70,7 +84,7 @@ err_io(struct err *err, const char *fmt, ...)
 		break;
 	}
 	va_start(ap, fmt);
-	format_message(err, fmt, ap, strerror(saved));
+	format_message(err, fmt, ap, err_text(saved));
 	va_end(ap);
 	errno = saved;
 	return -1;

@@ -28,6 +28,9 @@ struct err {
 /* Fills err (which may be NULL) and returns -1, so that callers can "return err_set(...)". */
 int err_set(struct err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* The text of an errno, which may be one of base/fs.h. */
+const char *err_text(int number);
+
 /* As err_set, with ": " and the text of errno behind the message.  Keeps errno. */
 int err_sys(struct err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

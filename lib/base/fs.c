@@ -123,17 +123,9 @@ fs_read_all(int fd, struct buf *b)
 int
 fs_read_file(int dir, const char *name, struct buf *b)
 {
-	/* O_NONBLOCK: a FIFO that stands in the file's place must not hold us up. */
-	AUTO_FD int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	struct stat st;
+	AUTO_FD int fd = fs_open(dir, name, O_RDONLY, 0);
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -1;
-	if (!S_ISREG(st.st_mode)) {
-		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
-		return -1;
-	}
-	return fs_read_all(fd, b);
+	return fd < 0 ? -1 : fs_read_all(fd, b);
 }
 
 int
@@ -191,14 +183,6 @@ fs_mkdir_parents(const char *path, mode_t mode)
 	}
 }
 
-int
-fs_sync_dir(int dir, const char *name)
-{
-	AUTO_FD int fd = fs_open_dir(dir, name);
-
-	return fd < 0 ? -1 : fsync(fd);
-}
-
 /*
  * Opens and locks the temporary file of fs_replace_file.  Its name is fixed, so that the next
  * writer takes over what a dead one left; the lock keeps two writers apart, and the name is looked
@@ -208,8 +192,7 @@ static int
 open_temporary(int dir, const char *name, mode_t mode)
 {
 	for (;;) {
-		AUTO_FD int fd = openat(dir, name,
-		    O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, mode);
+		AUTO_FD int fd = fs_open(dir, name, O_WRONLY | O_CREAT, mode);
 		struct stat mine, named;
 
 		if (fd < 0 || fs_lock(fd, REPLACE_WAIT) < 0 || fstat(fd, &mine) < 0)
@@ -222,7 +205,7 @@ open_temporary(int dir, const char *name, mode_t mode)
 		if (mine.st_ino != named.st_ino || mine.st_dev != named.st_dev)
 			continue;
 		/* Another name for it would see its content replaced: not a file of ours. */
-		if (!S_ISREG(mine.st_mode) || mine.st_nlink != 1) {
+		if (mine.st_nlink != 1) {
 			errno = EEXIST;
 			return -1;
 		}
@@ -248,7 +231,7 @@ write_and_rename(int dir, int fd, const char *temporary, const char *name, struc
 		errno = saved;
 		return -1;
 	}
-	return fsync(dir);
+	return fs_sync_dir(dir);
 }
 
 int

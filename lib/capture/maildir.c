@@ -69,7 +69,7 @@ maildir_open(struct maildir **ret_maildir, const char *path, struct err *err)
 		}
 	}
 	if ((m->tmp = fs_open_dir(m->dir, "tmp")) < 0 ||
-	    (m->new = fs_open_dir(m->dir, "new")) < 0 || fsync(m->dir) < 0) {
+	    (m->new = fs_open_dir(m->dir, "new")) < 0 || fs_sync_dir(m->dir) < 0) {
 		err_io(err, "Maildir %s", path);
 		maildir_free(m);
 		return -1;
@@ -235,7 +235,7 @@ sync_files(struct maildir *m)
 	size_t i;
 
 	if (m->n > SYNC_ONE_BY_ONE)
-		return syncfs(m->tmp);
+		return fs_sync_all(m->tmp);
 	for (i = 0; i < m->n; i++)
 		if (fsync(m->fds[i]) < 0)
 			return -1;
@@ -262,7 +262,7 @@ maildir_commit(struct maildir *m, struct err *err)
 		}
 	}
 	drop_group(m, m->n);
-	if (fsync(m->new) < 0)
+	if (fs_sync_dir(m->new) < 0)
 		return err_io(err, "Maildir %s/new", m->path);
 	return 0;
 }

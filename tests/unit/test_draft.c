@@ -460,6 +460,114 @@ TEST(an_id_of_a_dead_draft_is_free)
 	spool_close(&spool);
 }
 
+/* The file of a draft of many, dead, with these ids; and the ids taken. */
+static void
+leave_draft(struct spool *spool, const char *token, const char *const *ids, size_t count)
+{
+	AUTO_BUF struct buf file = BUF_INIT(65536);
+	AUTO_FD int fd = openat(spool->tmp, token, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	struct err err = ERR_INIT;
+
+	for (size_t i = 0; i < count; i++) {
+		struct record record = a_record(ids[i]);
+		struct text_facts facts = { .length = 3 };
+		char line[RECORD_FIRST_LINE + 1];
+		size_t at = file.len;
+
+		record.created = USEC + (int64_t)i;
+		CHECK_INT(record_pack(&record, &file, &err), 0);
+		record_first_line(record.size, &facts, line);
+		memcpy(file.s + at, line, RECORD_FIRST_LINE);
+		CHECK_INT(buf_add(&file, "x\r\n", 3), 0);
+		CHECK_INT(id_take(spool, ids[i], token, NULL, &err), 1);
+	}
+	CHECK_INT(fs_write(fd, file.s, file.len), 0);
+}
+
+/*
+ * What a power cut leaves on a file system that logs each inode by itself: the draft's file and its ids, and not
+ * the directory with its names.  Every id is free again, but for those of messages that were published.
+ */
+TEST(a_draft_of_many_without_its_directory)
+{
+	static const char *const ids[] = { "MSG-1", "MSG-2", "MSG-3", "MSG-4" };
+	const char *token = "1732170240.000000.abcdefgh";
+	struct spool spool = fresh_spool();
+	struct err err = ERR_INIT;
+	char holder[TOKEN_SIZE];
+	AUTO_FD int lane = -1;
+	AUTO_FD int bucket = -1;
+	AUTO_FD int log = -1;
+
+	leave_draft(&spool, token, ids, 4);
+	/* The third was published; the fourth, and sent since. */
+	lane = spool_open_lane(&spool, STATE_WAITING, "main");
+	bucket = spool_open_bucket(lane, 2, USEC, BUCKET_PLAIN);
+	CHECK_INT(linkat(spool.tmp, token, bucket, "2.1.000002.0.0.MSG-3", 0), 0);
+	log = openat(spool.log, "1732170241.000000.abcdefgh.log", O_WRONLY | O_CREAT | O_CLOEXEC,
+	    0600);
+	dprintf(log,
+	    "{\"t\":\"2024-11-21T06:24:01.000000Z\",\"event\":\"sent\",\"id\":\"MSG-4\"}\n");
+	CHECK_INT(draft_recover(&spool), 1);
+	CHECK_INT(id_lookup(&spool, "MSG-1", holder), 0);
+	CHECK_INT(id_lookup(&spool, "MSG-2", holder), 0);
+	CHECK_INT(id_lookup(&spool, "MSG-3", holder), 1);
+	CHECK_INT(id_lookup(&spool, "MSG-4", holder), 1);
+	CHECK_INT(entries(&spool, "tmp"), 0);
+	CHECK_STR(err.msg, "");
+	spool_close(&spool);
+}
+
+/* A name that stands in the queue and, brought back, in the draft's directory as well: it keeps its id. */
+TEST(a_name_that_was_published_and_came_back)
+{
+	static const char *const ids[] = { "MSG-1", "MSG-2" };
+	const char *token = "1732170240.000000.abcdefgh";
+	struct spool spool = fresh_spool();
+	char holder[TOKEN_SIZE];
+	AUTO_FD int lane = -1;
+	AUTO_FD int bucket = -1;
+	AUTO_FD int group = -1;
+
+	spool.ordered = false;
+	leave_draft(&spool, token, ids, 2);
+	CHECK_INT(mkdirat(spool.tmp, "1732170240.000000.abcdefgh.d", 0700), 0);
+	CHECK_INT(mkdirat(spool.tmp, "1732170240.000000.abcdefgh.d/0", 0700), 0);
+	group = fs_open_dir(spool.tmp, "1732170240.000000.abcdefgh.d/0");
+	CHECK_INT(linkat(spool.tmp, token, group, "2.1.000001.0.0.MSG-1", 0), 0);
+	CHECK_INT(linkat(spool.tmp, token, group, "2.1.000002.0.0.MSG-2", 0), 0);
+	lane = spool_open_lane(&spool, STATE_WAITING, "main");
+	bucket = spool_open_bucket(lane, 2, USEC, BUCKET_PLAIN);
+	CHECK_INT(linkat(spool.tmp, token, bucket, "2.1.000002.0.0.MSG-2", 0), 0);
+	CHECK_INT(draft_recover(&spool), 1);
+	CHECK_INT(id_lookup(&spool, "MSG-1", holder), 0);
+	CHECK_INT(id_lookup(&spool, "MSG-2", holder), 1);
+	CHECK_INT(entries(&spool, "tmp"), 0);
+	CHECK_INT(faccessat(bucket, "2.1.000002.0.0.MSG-2", F_OK, 0), 0);
+	spool_close(&spool);
+}
+
+/* Without an order of the file system, all commits and moves are as they are with one. */
+TEST(commits_without_an_order)
+{
+	struct spool spool = fresh_spool();
+	AUTO(draft_end) struct draft *one = draft_begin(&spool);
+	AUTO(draft_end) struct draft *many = draft_begin(&spool);
+	const struct record record = a_record(NULL);
+	struct err err = ERR_INIT;
+
+	spool.ordered = false;
+	CHECK_INT(add(one, &record, "x\r\n"), 0);
+	CHECK_INT(draft_commit(one, &err), 0);
+	CHECK_INT(add(many, &record, "x\r\n"), 0);
+	CHECK_INT(add(many, &record, "x\r\n"), 0);
+	CHECK_INT(draft_commit(many, &err), 0);
+	CHECK_STR(err.msg, "");
+	CHECK_INT(look(&spool).count, 3);
+	CHECK_INT(entries(&spool, "tmp"), 0);
+	spool_close(&spool);
+}
+
 /* Waits until a process has a file of this name open. */
 static bool
 has_open(pid_t pid, const char *name)

@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -86,11 +88,11 @@ TEST(read_file_takes_regular_files_only)
 	CHECK_INT(mkfifoat(dir, "fifo", 0600), 0);
 	CHECK_INT(mkdirat(dir, "dir", 0700), 0);
 	CHECK_INT(fs_read_file(dir, "link", &b), -1);
-	CHECK_INT(errno, ELOOP);
+	CHECK_INT(errno, FS_NOT_A_FILE);
 	CHECK_INT(fs_read_file(dir, "fifo", &b), -1);
-	CHECK_INT(errno, EINVAL);
+	CHECK_INT(errno, FS_NOT_A_FILE);
 	CHECK_INT(fs_read_file(dir, "dir", &b), -1);
-	CHECK_INT(errno, EISDIR);
+	CHECK_INT(errno, FS_NOT_A_FILE);
 	CHECK_INT(b.len, 0);
 	CHECK_INT(symlinkat("dir", dir, "dirlink"), 0);
 	CHECK_INT(fs_open_dir(dir, "dirlink"), -1);
@@ -272,6 +274,82 @@ TEST(each_entry)
 	CHECK_INT(fs_each(-1, stop_at_b, NULL), -1);
 	CHECK_INT(errno, EBADF);
 	CHECK(fs_is_dots(".") && fs_is_dots("..") && !fs_is_dots("...") && !fs_is_dots(".a"));
+}
+
+/* Every way to open one, of every kind: at once, and with one answer. */
+TEST(open_refuses_what_is_no_file)
+{
+	static const int flags[] = { O_RDONLY, O_WRONLY, O_RDWR, O_WRONLY | O_CREAT,
+		O_RDWR | O_CREAT, O_WRONLY | O_CREAT | O_TRUNC };
+	static const char *const names[] = { "fifo", "dir", "link", "dangling", "socket" };
+	AUTO_FD int dir = fresh_dir("kinds");
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	AUTO_FD int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	AUTO_FD int fd = -1;
+	struct stat st;
+
+	put(dir, "target", "kept");
+	CHECK_INT(mkfifoat(dir, "fifo", 0600), 0);
+	CHECK_INT(mkdirat(dir, "dir", 0700), 0);
+	CHECK_INT(symlinkat("target", dir, "link"), 0);
+	CHECK_INT(symlinkat("nowhere", dir, "dangling"), 0);
+	snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/socket", dir);
+	CHECK_INT(bind(sock, (struct sockaddr *)&address, sizeof address), 0);
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		for (size_t k = 0; k < sizeof flags / sizeof flags[0]; k++) {
+			errno = 0;
+			CHECK_ROW(names[i], fs_open(dir, names[i], flags[k], 0600) == -1);
+			CHECK_ROW(names[i], errno == FS_NOT_A_FILE && fs_is_foreign());
+		}
+	CHECK_INT(fstatat(dir, "target", &st, 0), 0);
+	CHECK_INT(st.st_size, 4);
+	CHECK_INT(fstatat(dir, "nowhere", &st, 0), -1);
+	CHECK_INT(fs_open(dir, "absent", O_RDONLY, 0), -1);
+	CHECK_INT(errno, ENOENT);
+	CHECK(!fs_is_foreign());
+	fd = fs_open(dir, "target", O_WRONLY | O_TRUNC, 0);
+	CHECK(fd >= 0 && fstat(fd, &st) == 0 && st.st_size == 0);
+	CHECK(fcntl(fd, F_GETFD) == FD_CLOEXEC);
+}
+
+/* A file of another user counts where he may put one: in his directory, or a group's. */
+TEST(whose_files)
+{
+	AUTO_FD int dir = fresh_dir("owners");
+	struct stat st = { .st_mode = S_IFREG, .st_uid = geteuid() };
+	AUTO_FD int fd = -1;
+
+	CHECK(fs_is_ours(dir, &st));
+	st.st_uid = 0;
+	CHECK(fs_is_ours(dir, &st));
+	st.st_uid = 12345;
+	CHECK(!fs_is_ours(dir, &st));
+	CHECK_INT(fchmod(dir, 0770), 0);
+	CHECK(fs_is_ours(dir, &st));
+	CHECK_INT(fchmod(dir, 0700), 0);
+	if (geteuid() != 0)
+		return;
+	put(dir, "his", "x");
+	CHECK_INT(fchownat(dir, "his", 12345, 12345, 0), 0);
+	CHECK_INT(fs_open(dir, "his", O_RDONLY, 0), -1);
+	CHECK_INT(errno, FS_NOT_OURS);
+	CHECK_INT(fchown(dir, 12345, 12345), 0);
+	fd = fs_open(dir, "his", O_RDONLY, 0);
+	CHECK(fd >= 0);
+}
+
+TEST(syncing)
+{
+	AUTO_FD int dir = fresh_dir("sync");
+
+	put(dir, "f", "x");
+	CHECK_INT(fs_sync_dir(dir), 0);
+	CHECK_INT(fs_sync_dir_at(dir, "."), 0);
+	CHECK_INT(fs_sync_dir_at(dir, "absent"), -1);
+	CHECK_INT(fs_sync_all(dir), 0);
+	CHECK_INT(fs_sync_dir(-1), -1);
+	CHECK_INT(fs_sync_all(-1), -1);
+	CHECK(!fs_is_ordered(-1));
 }
 
 UNIT_MAIN()

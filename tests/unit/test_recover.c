@@ -343,7 +343,7 @@ TEST(a_journal_that_is_gone_comes_back_from_reports)
 	spool_close(&spool);
 }
 
-/* What cannot be opened is told, and nothing of it is touched. */
+/* What cannot be opened, nor moved to corrupt/, is told, and nothing of it is touched. */
 TEST(a_journal_that_cannot_be_opened_is_told)
 {
 	struct spool spool = fresh_spool();
@@ -356,6 +356,8 @@ TEST(a_journal_that_cannot_be_opened_is_told)
 	make_wreck(&spool, boot, OFFERED DOT);
 	CHECK(unlinkat(spool.cur, TOKEN "/journal", 0) == 0);
 	CHECK(mkdirat(spool.cur, TOKEN "/journal", 0700) == 0);
+	CHECK(unlinkat(spool.root, "corrupt", AT_REMOVEDIR) == 0);
+	CHECK(mkfifoat(spool.root, "corrupt", 0600) == 0);
 	CHECK(recover_runners(&spool, policy, &then, &result, &err) < 0);
 	CHECK_INT(err.code, EX_IOERR);
 	CHECK(strstr(err.msg, "cur/" TOKEN "/journal") != NULL);

@@ -879,8 +879,8 @@ TEST(each_fault_is_named)
 	CHECK_TELLS(faults, "waiting/main/file: is not a directory");
 	CHECK_TELLS(faults, "held/a b: is not the name of a lane");
 	CHECK_TELLS(faults, "held/main/lost: is not the name of a bucket");
-	CHECK_TELLS(faults, "2.1.000000.0.0.link: it is not a regular file");
-	CHECK_TELLS(faults, "2.1.000000.0.0.fifo: it is not a regular file");
+	CHECK_TELLS(faults, "2.1.000000.0.0.link: is a symbolic link; expected a file");
+	CHECK_TELLS(faults, "2.1.000000.0.0.fifo: is a FIFO; expected a file");
 	CHECK_TELLS(faults, "README: is not the name of a message");
 	CHECK_TELLS(faults, "its mode is 0644, open to all");
 	CHECK_TELLS(faults, "parked/x: ");
