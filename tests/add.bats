@@ -311,7 +311,10 @@ small() {
 	[[ $(message "$id" | head -n 1) == *' 8'* ]]
 	small | add b@example.org
 	[[ $(message "$id" | head -n 1) == *' -'* ]]
+	# An envelope alone needs no SMTPUTF8 for all its recipients; an address in the header does.
 	small | add 'bjørn@example.org'
+	assert_match "$(message "$id" | head -n 1)" ' ---$'
+	printf 'To: bjørn@example.org\nSubject: S\n\nB\n' | add -t
 	assert_match "$(message "$id" | head -n 1)" ' .u.$'
 }
 

@@ -227,10 +227,10 @@ low_port() {
 	grep -q '"ok": *true' status
 	# What it may not read any more is told, and what there was goes on.
 	kill -HUP "$(server_pid serve)"
-	wait_for file_has serve.log 'token: Permission denied; the configuration stays as it was'
+	wait_for file_has serve.log 'token: Permission denied; still using the previous configuration'
 	chmod 644 "$here/token"
 	kill -HUP "$(server_pid serve)"
-	wait_for file_has serve.log 'key.pem: Permission denied; the certificate stays as it was'
+	wait_for file_has serve.log 'key.pem: Permission denied; still using the previous certificate'
 	curl -sSk -H 'X-API-Token: token-of-root-0123456789' "https://127.0.0.1:$port/status" >status
 	grep -q '"ok": *true' status
 	stop_server serve
