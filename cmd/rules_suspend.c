@@ -7,7 +7,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "cmd/rules.h"
-#include "cmd/status.h"
+#include "cmd/status_text.h"
 #include "spool/suspend.h"
 
 /* So many that still hold are named. */

@@ -88,6 +88,9 @@ struct serve_route_info {
 
 /* ---- bodies and answers (serve_answer.c) --------------------------------------------------------------- */
 
+/* Whether the client is a browser that asks for a page: its Accept names text/html. */
+bool serve_asks_page(struct http_request *r);
+
 /*
  * The body as one JSON object, strictly (json.h).  NULL after it has answered 422 with the fault, as
  * {"detail":[{"loc":["body"],"msg":...,"type":"value_error.jsondecode"}]}.  An empty body is {} where

@@ -13,6 +13,14 @@
 #define FAULTS_BYTES (1024u * 1024)	/* likewise */
 #define ANSWER_MAX (256u * 1024 * 1024) /* bytes: more than any list of messages takes */
 
+bool
+serve_asks_page(struct http_request *r)
+{
+	const char *accept = http_header(r, "Accept");
+
+	return accept != NULL && strstr(accept, "text/html") != NULL;
+}
+
 /* ---- faults ------------------------------------------------------------------------------------ */
 
 void

@@ -9,7 +9,6 @@
 #include "base/digest.h"
 #include "base/fs.h"
 #include "base/num.h"
-#include "cmd/serve_captured.h"
 #include "cmd/serve_host.h"
 #include "cmd/serve_state.h"
 #include "mail/mime.h"
@@ -189,7 +188,7 @@ refuse(struct http_request *r)
 {
 	/* RFC 9110 section 11.6.1 asks for a challenge. */
 	http_set_header(r, "WWW-Authenticate",
-	    is_for_people(r) && captured_for_people(r) ?
+	    is_for_people(r) && serve_asks_page(r) ?
 		"Basic realm=\"mailq: any name, and an API token as the password\", "
 		"charset=\"UTF-8\"" :
 		"ApiKey header=\"X-API-Token\"");

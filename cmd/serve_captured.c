@@ -334,7 +334,7 @@ serve_captured_list(struct http_request *r, void *arg)
 			return;
 		}
 	http_set_header(r, "Vary", "Accept");
-	if (captured_for_people(r))
+	if (serve_asks_page(r))
 		reply_page_list(r, &places, &list, page.limit);
 	else
 		reply_json_list(r, &places, &list);
@@ -374,7 +374,7 @@ serve_captured_show(struct http_request *r, void *arg)
 	http_set_header(r, "Vary", "Accept");
 	if (!open_named(r, &places, &c))
 		return;
-	if (captured_for_people(r))
+	if (serve_asks_page(r))
 		captured_reply_message(r, &c);
 	else
 		reply_json(r, &c);

@@ -52,9 +52,6 @@ void captured_reply_message(struct http_request *r, const struct captured *c);
 /* The HTML, with its images in it and nothing else that a browser would have to fetch. */
 void captured_reply_html(struct http_request *r, const struct captured *c,
     const struct mail_parsed_part *html);
-/* Whether a browser asks, for a page. */
-bool captured_for_people(struct http_request *r);
-
 /* A text as one segment of a path, or a value of a query. */
 void captured_add_escaped(struct buf *out, const char *text);
 

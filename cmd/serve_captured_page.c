@@ -23,14 +23,6 @@
 	"sandbox; default-src 'none'; img-src data: cid:; font-src data:; "                        \
 	"style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 
-bool
-captured_for_people(struct http_request *r)
-{
-	const char *accept = http_header(r, "Accept");
-
-	return accept != NULL && strstr(accept, "text/html") != NULL;
-}
-
 /* ---- writing pages ----------------------------------------------------------------------------- */
 
 void

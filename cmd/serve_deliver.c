@@ -9,8 +9,9 @@
 #include "base/log.h"
 #include "cmd/serve_rows.h"
 #include "cmd/serve_state.h"
-#include "cmd/status.h"
+#include "cmd/status_text.h"
 #include "spool/history.h"
+#include "spool/message.h"
 
 /* A message that another mailq-run has in hand is waited for: looked at this often at first, then less and
  * less, and given up after some minutes. */

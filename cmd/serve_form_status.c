@@ -10,6 +10,7 @@
 #include "cmd/serve_messages.h"
 #include "cmd/serve_spill.h"
 #include "spool/awaited.h"
+#include "spool/message.h"
 #include "spool/partial.h"
 
 /* Before the rows, whose number is known last; JSON does not mind the blanks in front. */

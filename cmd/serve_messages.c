@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "cmd/status.h"
+#include "cmd/status_text.h"
 #include "spool/history.h"
 
 #define PENDING_SHOWN 20 /* recipients in to_addr */

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "cmd/serve_rows.h"
-#include "cmd/status.h"
+#include "cmd/status_text.h"
 #include "spool/history.h"
 #include "spool/reports.h"
 

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "cmd/serve_messages.h"
-#include "cmd/status.h"
+#include "cmd/status_text.h"
 #include "spool/act.h"
 #include "spool/history.h"
 

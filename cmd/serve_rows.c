@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "cmd/status.h"
+#include "cmd/status_text.h"
+#include "spool/message.h"
 
 /* ---- making them --------------------------------------------------------------------------------- */
 

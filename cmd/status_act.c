@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "cmd/status.h"
+#include "cmd/status_text.h"
 #include "spool/act.h"
 
 static const struct act_word {

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "cmd/scheduler.h"
 #include "cmd/status_brakes.h"
+#include "cmd/status_text.h"
 #include "spool/park.h"
 
 #define CANDIDATES_MAX 16

@@ -10,6 +10,7 @@
 #include "cmd/status.h"
 #include "policy/rule.h"
 #include "spool/count.h"
+#include "spool/suspend.h"
 
 struct brake_limit {
 	const char *account, *domain; /* the settings'; domain may be "" */

@@ -4,6 +4,7 @@
 
 #include "cmd/accounts.h"
 #include "cmd/status.h"
+#include "cmd/status_text.h"
 #include "policy/rule.h"
 #include "spool/accounts.h"
 #include "spool/check.h"

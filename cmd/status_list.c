@@ -8,9 +8,30 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "cmd/status.h"
+#include "cmd/status_text.h"
+#include "spool/message.h"
 
 /* Room for the line of a message with 10,000 recipients. */
 #define LINE_OUT_MAX ((size_t)16 * 1024 * 1024)
+
+int
+status_filter(const struct status_options *options, struct walk_filter *ret, struct err *err)
+{
+	struct walk_filter filter = { .state = STATE_NONE,
+		.account = options->account,
+		.batch = options->batch };
+
+	if (options->state != NULL) {
+		filter.state = state_parse(options->state);
+		if (filter.state > STATE_CLAIMED)
+			return err_set(err, EX_USAGE,
+			    "--state: expected waiting, deferred, held, uncertain, failed or "
+			    "claimed, not '%s'",
+			    options->state);
+	}
+	*ret = filter;
+	return 0;
+}
 
 struct listing {
 	const struct status_options *options;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "cmd/status.h"
+#include "cmd/status_text.h"
 #include "spool/feed.h"
 #include "spool/history.h"
 

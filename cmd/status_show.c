@@ -8,10 +8,12 @@
 #include "base/fs.h"
 #include "base/num.h"
 #include "cmd/status.h"
+#include "cmd/status_text.h"
 #include "cmd/why.h"
 #include "spool/content.h"
 #include "spool/draft.h"
 #include "spool/history.h"
+#include "spool/message.h"
 
 #define RECIPIENTS_SHOWN 20
 #define LINE_OUT_MAX ((size_t)16 * 1024 * 1024)

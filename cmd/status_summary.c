@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "base/utf8.h"
 #include "cmd/status_brakes.h"
+#include "cmd/status_text.h"
 #include "spool/reports.h"
 
 #define FEW_INODES 100000

@@ -1,35 +1,16 @@
-/* What mailq-status prints with. */
+#include "cmd/status_text.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "cmd/status.h"
 #include "spool/journal.h"
 
 #define PUT_MAX 2000
 #define LABEL_WIDTH 12
 #define IDS_SHOWN 10 /* of a line that is about many */
-
-int
-status_filter(const struct status_options *options, struct walk_filter *ret, struct err *err)
-{
-	struct walk_filter filter = { .state = STATE_NONE,
-		.account = options->account,
-		.batch = options->batch };
-
-	if (options->state != NULL) {
-		filter.state = state_parse(options->state);
-		if (filter.state > STATE_CLAIMED)
-			return err_set(err, EX_USAGE,
-			    "--state: expected waiting, deferred, held, uncertain, failed or "
-			    "claimed, not '%s'",
-			    options->state);
-	}
-	*ret = filter;
-	return 0;
-}
 
 char *
 status_age(int64_t instant, char text[STATUS_TIME_SIZE])

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "cmd/scheduler.h"
-#include "cmd/status.h"
+#include "cmd/status_text.h"
 #include "cmd/why_private.h"
 #include "policy/retry.h"
 #include "spool/count.h"

@@ -5,7 +5,7 @@
 
 #include "base/utf8.h"
 #include "cmd/limits.h"
-#include "cmd/status.h"
+#include "cmd/status_text.h"
 #include "cmd/why_private.h"
 #include "mail/idn.h"
 #include "spool/park.h"

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd/status.h"
+#include "cmd/status_text.h"
 #include "cmd/why_private.h"
 #include "spool/history.h"
 

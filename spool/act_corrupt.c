@@ -9,6 +9,7 @@
 #include "spool/act.h"
 #include "spool/content.h"
 #include "spool/history.h"
+#include "spool/message.h"
 #include "spool/oplog.h"
 
 struct looking {

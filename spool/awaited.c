@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "spool/dirs.h"
+#include "spool/message.h"
 #include "spool/partial.h"
 #include "spool/walk.h"
 

@@ -12,6 +12,7 @@
 #include "spool/count.h"
 #include "spool/dirs.h"
 #include "spool/journal_audit.h"
+#include "spool/message.h"
 #include "spool/own.h"
 #include "spool/twin.h"
 

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "spool/message.h"
 #include "spool/part_private.h"
-#include "spool/walk.h"
 
 /* Most records come whole with the first read. */
 #define FIRST_READ 4096

@@ -10,9 +10,9 @@
 
 #include "base/fs.h"
 #include "base/num.h"
+#include "spool/message.h"
 #include "spool/own.h"
 #include "spool/part_private.h"
-#include "spool/walk.h"
 
 #define SWEEP_MAX 512 /* entries that a sweep looks at */
 

@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "spool/draft.h"
 #include "spool/journal_audit.h"
+#include "spool/message.h"
 #include "spool/part.h"
 #include "spool/partial.h"
 #include "spool/recover_private.h"

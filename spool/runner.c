@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "spool/message.h"
 #include "spool/own.h"
 #include "spool/part.h"
 #include "spool/partial.h"

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "spool/draft.h"
+#include "spool/message.h"
 #include "spool/walk.h"
 #include "spool_fixture.h"
 #include "unit.h"

@@ -7,6 +7,7 @@
 #include "mail/mime.h"
 #include "spool/content.h"
 #include "spool/draft.h"
+#include "spool/message.h"
 #include "spool/part_private.h"
 #include "spool/walk.h"
 #include "spool_fixture.h"
