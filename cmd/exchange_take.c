@@ -8,6 +8,7 @@
 #include "cmd/add_sender.h"
 #include "cmd/attach.h"
 #include "cmd/exchange_private.h"
+#include "cmd/refusals.h"
 
 /* So many faults of an answer are logged one by one. */
 #define TOLD_MAX 20
@@ -17,10 +18,7 @@ struct taking {
 	const char *source;
 	struct add_queue q;
 	struct json_stream *stream;
-	struct oplog refusals;
-	uint64_t
-	    *refused; /* hashes of what was refused before and is not told yet; NULL: not read */
-	size_t refused_count;
+	struct refusals refusals;
 	uint64_t good;	  /* elements that were messages, or had an id to refuse */
 	uint64_t bad;	  /* elements that were neither */
 	uint64_t queued;  /* durable */
@@ -54,81 +52,20 @@ commit(struct taking *t)
 
 /* ---- one that is none -------------------------------------------------------------------------------- */
 
-/* The id of an element, if it can be one: to be freed. */
-static char *
-id_of(const struct json *object)
-{
-	const struct json *value = json_get(object, "id");
-	struct view text = json_string_view(value);
-	AUTO_BUF struct buf number = BUF_INIT(32);
-	int64_t n;
-
-	if (json_to_int(value, &n) == 0) {
-		buf_addf(&number, "%lld", (long long)n);
-		text = buf_view(&number);
-	}
-	if (text.s == NULL || mail_id_check(text.s, text.len, NULL) < 0)
-		return NULL;
-	return xstrndup(text.s, text.len);
-}
-
-/* Something is in the queue, or was, or is about to be, under this id: it is not to be told of as an error. */
+/* It is about to be in the queue, under this id. */
 static bool
-is_known(struct taking *t, const char *id)
+is_at_hand(struct taking *t, const char *id)
 {
-	char encoded[ID_TEXT_MAX + 1], token[TOKEN_SIZE];
-
 	for (size_t i = t->q.draft != NULL ? draft_count(t->q.draft) : 0; i-- > 0;)
 		if (strcmp(draft_id(t->q.draft, i), id) == 0)
 			return true;
-	return name_encode(id, ID_TEXT_MAX, encoded) == 0 &&
-	    id_lookup(&t->x->spool, encoded, token) == 1;
-}
-
-static uint64_t
-hash(const char *id, const char *reason)
-{
-	uint64_t h = UINT64_C(14695981039346656037);
-
-	for (const char *c = id; *c != '\0'; c++)
-		h = (h ^ (unsigned char)*c) * UINT64_C(1099511628211);
-	h = (h ^ 0xff) * UINT64_C(1099511628211);
-	for (const char *c = reason; *c != '\0'; c++)
-		h = (h ^ (unsigned char)*c) * UINT64_C(1099511628211);
-	return h;
-}
-
-/* True where the same was recorded a while ago, and the application has not heard of it: it hands a message
- * out until it does, to each process that asks.  So it is where there is no room to remember more. */
-static bool
-was_refused(struct taking *t, const char *id, const char *reason)
-{
-	uint64_t h = hash(id, reason);
-
-	if (t->refused == NULL) {
-		t->refused = xcalloc(REPORTS_REFUSED_MAX, sizeof *t->refused);
-		t->refused_count = reports_refused_read(&t->x->spool, t->refused);
-	}
-	for (size_t i = 0; i < t->refused_count; i++)
-		if (t->refused[i] == h)
-			return true;
-	if (t->refused_count == REPORTS_REFUSED_MAX)
-		return true;
-	t->refused[t->refused_count++] = h;
 	return false;
 }
 
 static void
 refuse(struct taking *t, const struct json *object, uint64_t index, const char *reason)
 {
-	AUTO_FREE char *id = id_of(object);
-	struct journal_entry entry = { .event = EVENT_REFUSED,
-		.id = id,
-		.account = json_string(json_get(object, "account_id")),
-		.batch = json_string(json_get(object, "batch_code")),
-		.attempt = -1,
-		.reporter = t->source,
-		.reason = reason };
+	AUTO_FREE char *id = refusals_id(json_get(object, "id"));
 
 	if (id == NULL) {
 		if (t->bad++ < TOLD_MAX)
@@ -140,13 +77,8 @@ refuse(struct taking *t, const struct json *object, uint64_t index, const char *
 		return;
 	}
 	t->good++;
-	if (is_known(t, id) || was_refused(t, id, reason))
-		return;
-	log_info("%s: %s is refused: %s", t->source, id, reason);
-	if (t->refusals.begun || oplog_begin(&t->refusals, &t->fatal) == 0) {
-		journal_add(&t->refusals.journal, &entry);
-		t->refusals.lines++;
-	}
+	if (!is_at_hand(t, id))
+		refusals_add(&t->refusals, object, id, reason, &t->fatal);
 }
 
 /* ---- one message ------------------------------------------------------------------------------------- */
@@ -283,7 +215,7 @@ taking_begin(struct exchange *x, const char *source)
 
 	t->x = x;
 	t->source = source;
-	t->refusals = (struct oplog){ .spool = &x->spool, .reports = true };
+	t->refusals = (struct refusals)REFUSALS(&x->spool, source);
 	t->stream = json_stream_new(max, take_element, t);
 	add_queue_open(&t->q, s, &x->spool, source, count_queued, t);
 	return t;
@@ -303,16 +235,14 @@ taking_bytes(const void *bytes, size_t n, void *arg)
 static void
 end_refusals(struct taking *t)
 {
-	uint64_t lines = t->refusals.lines;
+	int64_t refused = refusals_sync(&t->refusals, &t->fatal);
 
-	if (t->refusals.begun && oplog_sync(&t->refusals, &t->fatal) == 0) {
-		if (reports_refused_write(&t->x->spool, t->refused, t->refused_count) < 0)
-			log_warning("spool %s: cannot record what was refused", t->x->spool.path);
+	if (refused > 0) {
 		pthread_mutex_lock(&t->x->lock);
-		t->x->counts.refused += lines;
+		t->x->counts.refused += (uint64_t)refused;
 		pthread_mutex_unlock(&t->x->lock);
 	}
-	oplog_end(&t->refusals);
+	refusals_release(&t->refusals);
 }
 
 int
@@ -337,7 +267,6 @@ taking_end(struct taking *t, bool ended, uint64_t *ret_queued, struct err *err)
 		    (unsigned long long)(t->bad - TOLD_MAX));
 	add_queue_close(&t->q);
 	json_stream_free(t->stream);
-	free(t->refused);
 	free(t);
 	return result;
 }

@@ -251,7 +251,7 @@ put_reports(struct metrics *m)
 	plain(m, "mailq_reports_told_total", "counter", m->totals.told,
 	    "Reports that the application has acknowledged.");
 	plain(m, "mailq_fetch_refused_total", "counter", m->totals.refused,
-	    "What the application handed out, and was no message.");
+	    "Invalid messages that were fetched or submitted, and are reported as errors.");
 }
 
 static void

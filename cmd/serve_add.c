@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "cmd/attach.h"
+#include "cmd/refusals.h"
 #include "cmd/serve_grown.h"
 #include "cmd/serve_large.h"
 
@@ -156,6 +157,66 @@ take_message(struct adding *a, size_t i, struct err *err)
 	}
 	/* The request is refused as a whole: the others are only looked at. */
 	return a->faults.count > 0 ? 0 : compose(a, i, &message, &delivery, err);
+}
+
+/* ---- of what the application is to hear ---------------------------------------------------------- */
+
+/* Whether a message is rejected for what it is, and somebody will be told. */
+static bool
+is_to_be_told(const struct adding *a)
+{
+	if (a->config->settings.sync.url == NULL || a->form == FORM_ONE || a->faults.count > 0)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (a->items[i].reason != NULL)
+			return true;
+	return false;
+}
+
+/* Whether a good message of the request has this id. */
+static bool
+is_at_hand(const struct adding *a, const char *id)
+{
+	for (size_t k = serve_batch_count(a->batch); k-- > 0;)
+		if (strcmp(serve_batch_id(a->batch, k), id) == 0)
+			return true;
+	return false;
+}
+
+/* Those with an id are reported as errors, as are those that are fetched: both published services do so.  Before the
+ * others are queued, so that a client that hears nothing, and asks again, finds all done. */
+static int
+record_rejected(struct adding *a, struct err *err)
+{
+	AUTO(refusals_release) struct refusals refusals = REFUSALS(a->spool, a->source);
+
+	for (size_t i = 0; i < a->n; i++) {
+		const struct json *object = json_at(a->messages, i);
+		AUTO_FREE char *id = refusals_id(json_get(object, "id"));
+
+		if (a->items[i].reason != NULL && id != NULL && !is_at_hand(a, id) &&
+		    refusals_add(&refusals, object, id, a->items[i].reason, err) < 0)
+			return -1;
+	}
+	return refusals_sync(&refusals, err) < 0 ? -1 : 0;
+}
+
+/* 0; -1 after a reply, or where a worker goes on. */
+static int
+tell_rejected(struct adding *a)
+{
+	struct err err = ERR_INIT;
+
+	if (!is_to_be_told(a))
+		return 0;
+	if (http_needs_worker(a->r))
+		return -1;
+	if (a->spool == NULL && (a->spool = serve_spool_get(a->serve, a->r)) == NULL)
+		return -1;
+	if (record_rejected(a, &err) == 0)
+		return 0;
+	serve_reply_err(a->r, &err);
+	return -1;
 }
 
 /* ---- the request ------------------------------------------------------------------------------- */
@@ -340,6 +401,8 @@ prepare(struct adding *a, const struct json *body)
 			return -1;
 		}
 	}
+	if (tell_rejected(a) < 0)
+		return -1;
 	a->messages = NULL;
 	if (a->form == FORM_ONE && a->items[0].reason != NULL) {
 		err_set(&err, EX_DATAERR, "%s", a->items[0].reason);
