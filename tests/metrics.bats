@@ -140,7 +140,7 @@ all_is_forgotten() {
 	assert_metric 'mailq_messages{state="uncertain"}' 1
 	assert_equal "$(recorded sent)" 5
 	run -0 mailq-status log
-	assert_match "$output" 'recovered: a mailq-run died; of the messages it had in hand 0 were finished as recorded, [0-9] put back, 1 are uncertain'
+	assert_match "$output" 'recovered: a mailq-run died; of the messages it had claimed 0 were finished as recorded, [0-9] put back, 1 are uncertain'
 }
 third_is_on_the_wire() {
 	[ "$(recorded sent)" -eq 2 ] && [ "$(recorded dot)" -eq 3 ]
