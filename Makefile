@@ -42,7 +42,7 @@ banned = -include $(srcdir)/lib/base/banned.h
 find = $(sort $(patsubst $(srcdir)/%,%,$(wildcard $(addprefix $(srcdir)/,$(1)))))
 
 mains := $(call find,cmd/mailq-*.c)
-library := $(call find,lib/*/*.c spool/*.c) $(filter-out $(mains),$(call find,cmd/*.c))
+library := $(call find,lib/*/*.c spool/*/*.c cmd/*/*.c)
 units := $(call find,tests/unit/test_*.c)
 tools := $(call find,tests/tools/*.c bench/*.c)
 fuzzers := $(call find,tests/fuzz/*.c)
@@ -119,10 +119,11 @@ $(objects): $(out)/%.o: $(srcdir)/%.c $(out)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)$(compile) -MMD -MP -c -o $@ $(srcdir)/$*.c
 
-# Made anew each time, so that it never keeps an object whose source is gone.
+# Made anew each time, so that it never keeps an object whose source is gone.  Appended to (q), as files of
+# several rooms have the same name.
 $(archive): $(library:%.c=$(out)/%.o) $(out)/library
 	@rm -f $@
-	$(call say,AR)$(AR) rcsD $@ $(filter %.o,$^)
+	$(call say,AR)$(AR) qcsD $@ $(filter %.o,$^)
 
 $(out)/library: FORCE
 	@mkdir -p $(@D)
@@ -192,7 +193,7 @@ check-layers: ## who may include whom
 check-headers: ## each header compiles alone
 	@$(srcdir)/tests/checks/headers
 
-sources = $(addprefix $(srcdir)/,$(call find,lib/*/*.[ch] spool/*.[ch] cmd/*.[ch] tests/*/*.[ch] bench/*.[ch]))
+sources = $(addprefix $(srcdir)/,$(call find,lib/*/*.[ch] spool/*/*.[ch] cmd/*.c cmd/*/*.[ch] tests/*/*.[ch] bench/*.[ch]))
 check-format: ## the format is that of clang-format
 	@clang-format --dry-run --Werror $(sources)
 format: ## formats all sources

@@ -8,10 +8,10 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/program.h"
-#include "cmd/accounts.h"
-#include "cmd/add_bounce.h"
-#include "cmd/add_forms.h"
-#include "cmd/add_sender.h"
+#include "cmd/add/bounce.h"
+#include "cmd/add/forms.h"
+#include "cmd/policy/accounts.h"
+#include "cmd/submit/sender.h"
 
 /* Becomes the program of this name that stands beside this one, with the configuration and the spool that
  * this one would use. */

@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "base/program.h"
-#include "cmd/accounts.h"
-#include "cmd/rules.h"
+#include "cmd/policy/accounts.h"
+#include "cmd/rules/rules.h"
 
 #define RULE "add set"
 #define SUSPENSION "suspend activate"

@@ -10,13 +10,13 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/program.h"
-#include "cmd/current.h"
-#include "cmd/deliver.h"
-#include "cmd/obey.h"
-#include "cmd/reread.h"
-#include "cmd/run_cycle.h"
-#include "cmd/run_print.h"
-#include "spool/reports.h"
+#include "cmd/deliver/deliver.h"
+#include "cmd/policy/current.h"
+#include "cmd/policy/reread.h"
+#include "cmd/run/cycle.h"
+#include "cmd/run/obey.h"
+#include "cmd/run/print.h"
+#include "spool/report/reports.h"
 
 struct run_options {
 	struct opt_common common;

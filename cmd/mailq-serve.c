@@ -10,10 +10,10 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/program.h"
-#include "cmd/reread.h"
-#include "cmd/serve_runs.h"
-#include "cmd/serve_state.h"
-#include "spool/awaited.h"
+#include "cmd/policy/reread.h"
+#include "cmd/serve/runs.h"
+#include "cmd/serve/state.h"
+#include "spool/queue/awaited.h"
 
 #define TIDY_EACH 60 /* seconds */
 #define PEM_MAX (1024u * 1024)

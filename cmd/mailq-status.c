@@ -8,8 +8,8 @@
 
 #include "base/log.h"
 #include "base/program.h"
-#include "cmd/accounts.h"
-#include "cmd/status.h"
+#include "cmd/policy/accounts.h"
+#include "cmd/status/status.h"
 
 #define FILTERED "list hold release retry delete"
 #define ACTS "hold release retry delete"

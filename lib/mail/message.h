@@ -132,7 +132,7 @@ struct mail_attachment *mail_message_attach_range(struct mail_message *m, const 
     int fd, off_t start, uint64_t length, struct err *err);
 struct mail_attachment *mail_message_attach_path(struct mail_message *m, const char *filename,
     const char *path, struct err *err);
-/* A content that is stored already (spool/part.h); part is copied.  Its type was found by the name that it was
+/* A content that is stored already (spool/part/part.h); part is copied.  Its type was found by the name that it was
  * stored under; where this one differs in its extension, set one. */
 struct mail_attachment *mail_message_attach_part(struct mail_message *m, const char *filename,
     const struct mail_part *part, struct err *err);

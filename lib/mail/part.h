@@ -1,7 +1,7 @@
 /*
  * A part: the content of an attachment that is stored once, apart from the messages that carry it.
  * What is stored is its base64 in CRLF lines of 76 (RFC 2045 section 6.8), as it is sent.  Who stores it and
- * where is no matter of this folder (spool/part.h); a message that is composed leaves a place for it.
+ * where is no matter of this folder (spool/part/part.h); a message that is composed leaves a place for it.
  */
 #ifndef MAIL_PART_H
 #define MAIL_PART_H

@@ -2,7 +2,7 @@
 #include "fuzz.h"
 
 #include "base/utf8.h"
-#include "cmd/exchange_private.h"
+#include "cmd/exchange/private.h"
 
 FUZZ(bytes, n)
 {

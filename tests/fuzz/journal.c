@@ -1,8 +1,8 @@
-/* Journals (spool/journal.h, journal_audit.h), and what is summed of their lines. */
+/* Journals (spool/journal/journal.h, journal_audit.h), and what is summed of their lines. */
 #include "fuzz.h"
 
-#include "spool/journal_audit.h"
-#include "spool/totals_private.h"
+#include "spool/journal/audit.h"
+#include "spool/journal/totals_private.h"
 
 struct seen {
 	size_t lines;

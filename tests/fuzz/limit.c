@@ -1,13 +1,13 @@
 /*
- * The file of a limit (spool/limit_private.h).  The bytes are those behind its checksum, which is made
+ * The file of a limit (spool/limit/private.h).  The bytes are those behind its checksum, which is made
  * here: by chance none would be right.
  */
 #include "fuzz.h"
 
 #include <inttypes.h>
 
-#include "spool/limit_private.h"
-#include "spool/record.h"
+#include "spool/limit/private.h"
+#include "spool/store/record.h"
 
 static int
 look(int64_t instant, void *arg)

@@ -1,7 +1,7 @@
-/* Small files of a spool that are lines of text (spool/lines.h). */
+/* Small files of a spool that are lines of text (spool/store/lines.h). */
 #include "fuzz.h"
 
-#include "spool/lines.h"
+#include "spool/store/lines.h"
 
 static int
 take(const char *key, const char *value, void *arg)

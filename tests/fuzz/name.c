@@ -1,7 +1,7 @@
-/* Names in a spool (spool/name.h): what is read is written the same. */
+/* Names in a spool (spool/store/name.h): what is read is written the same. */
 #include "fuzz.h"
 
-#include "spool/name.h"
+#include "spool/store/name.h"
 
 FUZZ(bytes, n)
 {

@@ -1,7 +1,7 @@
-/* The record before a message's text (spool/record.h): what is read is written the same. */
+/* The record before a message's text (spool/store/record.h): what is read is written the same. */
 #include "fuzz.h"
 
-#include "spool/record.h"
+#include "spool/store/record.h"
 
 FUZZ(bytes, n)
 {

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "spool/reports.h"
+#include "spool/report/reports.h"
 
 struct told {
 	char **ids;

@@ -1,7 +1,7 @@
 /* routes: prints the API's routes, "METHOD PATH OPERATION SCOPE" a line. */
 #include <stdio.h>
 
-#include "cmd/serve.h"
+#include "cmd/serve/serve.h"
 
 int
 main(void)

@@ -2,7 +2,7 @@
 #ifndef UNIT_SPOOL_FIXTURE_H
 #define UNIT_SPOOL_FIXTURE_H
 
-#include "spool/spool.h"
+#include "spool/store/spool.h"
 #include "unit.h"
 
 UNIT_HELPER struct spool

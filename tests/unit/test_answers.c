@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "spool/answers.h"
+#include "spool/draft/answers.h"
 #include "spool_fixture.h"
 #include "unit.h"
 

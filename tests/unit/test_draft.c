@@ -7,9 +7,9 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "spool/draft.h"
-#include "spool/message.h"
-#include "spool/walk.h"
+#include "spool/draft/draft.h"
+#include "spool/part/message.h"
+#include "spool/store/walk.h"
 #include "spool_fixture.h"
 #include "unit.h"
 

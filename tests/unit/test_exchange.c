@@ -1,6 +1,6 @@
 /* The exchange with the application, as far as it is pure: signatures, answers, reports, pauses. */
 #include "base/clock.h"
-#include "cmd/exchange_private.h"
+#include "cmd/exchange/private.h"
 #include "unit.h"
 
 /* ---- signatures -------------------------------------------------------------------------------- */

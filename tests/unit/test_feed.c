@@ -7,9 +7,9 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "spool/feed.h"
-#include "spool/oplog.h"
-#include "spool/runner.h"
+#include "spool/journal/feed.h"
+#include "spool/queue/runner.h"
+#include "spool/report/oplog.h"
 #include "spool_fixture.h"
 
 /* ---- journals of the past ---------------------------------------------------------------- */

@@ -1,5 +1,5 @@
 /* Names, types and places of what is fetched. */
-#include "cmd/fetch_private.h"
+#include "cmd/deliver/fetch_private.h"
 
 #include "mail/attachment.h"
 #include "unit.h"

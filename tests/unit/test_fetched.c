@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
-#include "spool/fetched.h"
+#include "spool/part/fetched.h"
 #include "spool_fixture.h"
 #include "unit.h"
 

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "spool/journal.h"
+#include "spool/journal/journal.h"
 #include "unit.h"
 
 static int

@@ -10,9 +10,9 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "spool/check.h"
-#include "spool/history.h"
-#include "spool/limit_private.h"
+#include "spool/check/check.h"
+#include "spool/journal/history.h"
+#include "spool/limit/private.h"
 #include "spool_fixture.h"
 
 #define MS INT64_C(1000)

@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "spool/name.h"
+#include "spool/store/name.h"
 #include "unit.h"
 
 TEST(encode_and_decode)

@@ -5,11 +5,11 @@
 
 #include "base/fs.h"
 #include "mail/mime.h"
-#include "spool/content.h"
-#include "spool/draft.h"
-#include "spool/message.h"
-#include "spool/part_private.h"
-#include "spool/walk.h"
+#include "spool/draft/draft.h"
+#include "spool/part/content.h"
+#include "spool/part/message.h"
+#include "spool/part/private.h"
+#include "spool/store/walk.h"
 #include "spool_fixture.h"
 #include "unit.h"
 

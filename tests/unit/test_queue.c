@@ -1,8 +1,8 @@
 /* spool/queue: what is due, in which order. */
 #include "base/clock.h"
 #include "base/fs.h"
-#include "spool/draft.h"
-#include "spool/queue.h"
+#include "spool/draft/draft.h"
+#include "spool/queue/queue.h"
 #include "unit.h"
 
 static void

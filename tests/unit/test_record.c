@@ -1,5 +1,5 @@
 /* The record before each message's text. */
-#include "spool/record.h"
+#include "spool/store/record.h"
 #include "unit.h"
 
 static char *two_recipients[] = { (char *)"a@example.org", (char *)"b@example.org" };

@@ -5,10 +5,10 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "spool/draft.h"
-#include "spool/journal_audit.h"
-#include "spool/recover.h"
-#include "spool/walk.h"
+#include "spool/draft/draft.h"
+#include "spool/journal/audit.h"
+#include "spool/queue/recover.h"
+#include "spool/store/walk.h"
 #include "spool_fixture.h"
 #include "unit.h"
 

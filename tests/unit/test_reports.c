@@ -8,9 +8,9 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "spool/history.h"
-#include "spool/reports.h"
-#include "spool/runner.h"
+#include "spool/journal/history.h"
+#include "spool/queue/runner.h"
+#include "spool/report/reports.h"
 #include "spool_fixture.h"
 
 /* ---- journals ---------------------------------------------------------------------------- */

@@ -1,11 +1,11 @@
 /* What the scheduler keeps in the spool, and who has a cycle. */
-#include "spool/schedule.h"
+#include "spool/policy/schedule.h"
 
 #include <fcntl.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "cmd/scheduler.h"
+#include "cmd/policy/scheduler.h"
 #include "spool_fixture.h"
 
 static void

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
-#include "spool/spool.h"
+#include "spool/store/spool.h"
 #include "unit.h"
 
 #define ROUNDS 30

@@ -1,12 +1,12 @@
 /* Suspensions: written, read, found for a lane, lifted, over. */
-#include "spool/suspend.h"
+#include "spool/policy/suspend.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "spool/history.h"
+#include "spool/journal/history.h"
 #include "spool_fixture.h"
 
 #define NOW (INT64_C(1795000000) * USEC)

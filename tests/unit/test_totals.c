@@ -7,8 +7,8 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/fs.h"
-#include "spool/history.h"
-#include "spool/totals_private.h"
+#include "spool/journal/history.h"
+#include "spool/journal/totals_private.h"
 #include "spool_fixture.h"
 
 #define T "{\"t\":\"2026-11-21T07:38:10.000000Z\",\"event\":"
