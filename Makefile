@@ -43,7 +43,8 @@ find = $(sort $(patsubst $(srcdir)/%,%,$(wildcard $(addprefix $(srcdir)/,$(1))))
 
 mains := $(call find,cmd/mailq-*.c)
 library := $(call find,lib/*/*.c spool/*/*.c cmd/*/*.c)
-units := $(call find,tests/unit/test_*.c)
+# As the rooms that they test: tests/lib/base, tests/cmd/add.
+units := $(call find,tests/*/*/test_*.c)
 tools := $(call find,tests/tools/*.c bench/*.c)
 fuzzers := $(call find,tests/fuzz/*.c)
 preloads := $(call find,tests/preload/*.c)
@@ -113,6 +114,7 @@ $(out)/flags: FORCE
 
 $(patsubst %.c,$(out)/%.o,$(mains) $(library)): private compile += $(banned)
 $(patsubst %.c,$(out)/%.o,$(mains) $(library)): $(srcdir)/lib/base/banned.h
+$(units:%.c=$(out)/%.o): private compile += -I$(srcdir)/tests/helpers
 $(patsubst %.c,$(out)/%.o,$(filter spool/% cmd/%,$(mains) $(library))): private compile += -DBANNED_IN_SPOOL
 
 $(objects): $(out)/%.o: $(srcdir)/%.c $(out)/flags
@@ -182,7 +184,7 @@ deps-docs: ## fetches what /docs and /redoc are drawn with, as deps does
 
 # ---- checking ----------------------------------------------------------------------------------
 
-check: deps-test ## tests everything; TESTS="tests/add.bats ..." runs a choice
+check: deps-test ## tests everything; TESTS="add test_fs ..." runs a choice
 	@$(MAKE) --no-print-directory check-built
 check-quick: deps-test ## all but the tests that run long: for every change
 	@$(MAKE) --no-print-directory check-built TESTS=--quick
@@ -193,7 +195,7 @@ check-layers: ## who may include whom
 check-headers: ## each header compiles alone
 	@$(srcdir)/tests/checks/headers
 
-sources = $(addprefix $(srcdir)/,$(call find,lib/*/*.[ch] spool/*/*.[ch] cmd/*.c cmd/*/*.[ch] tests/*/*.[ch] bench/*.[ch]))
+sources = $(addprefix $(srcdir)/,$(call find,lib/*/*.[ch] spool/*/*.[ch] cmd/*.c cmd/*/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch] bench/*.[ch]))
 check-format: ## the format is that of clang-format
 	@clang-format --dry-run --Werror $(sources)
 format: ## formats all sources

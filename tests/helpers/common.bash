@@ -1,6 +1,6 @@
 # For every bats file:
 #
-#	load helpers/common
+#	load ../../helpers/common
 #	setup() { common_setup; }
 #	teardown() { common_teardown; }
 #
@@ -12,7 +12,7 @@
 # many times a second, until it is so or far too much time has gone by (then the test fails).  What is
 # too much is a matter of failing tests only, so it is ample: a machine may be slow, or busy.
 
-MAILQ_TOP=${MAILQ_TOP:-$(cd "$BATS_TEST_DIRNAME/.." && pwd)}
+MAILQ_TOP=${MAILQ_TOP:-$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)}
 MAILQ_BUILD=${MAILQ_BUILD:-$MAILQ_TOP/build}
 bats_require_minimum_version 1.5.0
 

@@ -1,6 +1,6 @@
 # For tests of mailq-serve.
 
-load helpers/add
+load "${BASH_SOURCE[0]%/*}/add"
 
 serve_setup() {
 	add_setup
