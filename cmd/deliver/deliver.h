@@ -22,8 +22,6 @@
 #include "spool/queue/recover.h"
 #include "spool/queue/runner.h"
 
-/* An account rests no longer than this after a fault. */
-#define PARK_MAX (3600 * USEC)
 /* Texts up to so many bytes are verified against their checksum before they are sent. */
 #define VERIFY_MAX (1024u * 1024)
 /* And parts, once in a run; larger ones as they go out, before their last byte does. */

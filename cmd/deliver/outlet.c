@@ -183,14 +183,14 @@ outlet_park(struct outlet *outlet, const char *class, const char *reason)
 	struct delivery *d = outlet->delivery;
 	struct park park = { 0 };
 	struct err err = ERR_INIT;
-	int64_t now = clock_now(), rest = PARK_FIRST;
+	int64_t now = clock_now(), rest = PARK_FIRST, longest = d->settings->delivery.longest_park;
 
 	if (park_read(d->spool, outlet->account->id, &park, NULL) != 1)
 		park = (struct park){ .since = now };
-	for (unsigned int i = 0; i < park.faults && rest < PARK_MAX; i++)
+	for (unsigned int i = 0; i < park.faults && rest < longest; i++)
 		rest *= 2;
 	park.faults++;
-	park.until = now + (rest < PARK_MAX ? rest : PARK_MAX);
+	park.until = now + (rest < longest ? rest : longest);
 	snprintf(park.class, sizeof park.class, "%s", class);
 	snprintf(park.reason, sizeof park.reason, "%s", reason);
 	outlet->faulted = outlet->was_parked = true;

@@ -27,7 +27,7 @@ is_parked(struct outlet *outlet)
 		outlet->was_parked = true;
 		/* One that lies further ahead was written before the clock was put back. */
 		return !d->options.now && park.until > clock_now() &&
-		    park.until <= clock_now() + PARK_MAX;
+		    park.until <= clock_now() + d->settings->delivery.longest_park;
 	default:
 		log_warning("%s", err.msg);
 		return false;

@@ -32,6 +32,7 @@ const struct conf_item settings_schema[] = {
 	{ "delivery.default_accounts", CONF_STRINGS, S(delivery.default_accounts),
 	    .max = ACCOUNT_ID_MAX },
 	{ "delivery.jobs", CONF_INT, S(delivery.jobs), "10", 1, 1000 },
+	{ "delivery.longest_park", CONF_DURATION, S(delivery.longest_park), "5m", USEC, DAY },
 	{ "delivery.from", CONF_STRING, S(delivery.from) },
 	{ "delivery.hostname", CONF_STRING, S(delivery.hostname), .max = 255,
 	    .check = check_host_name },

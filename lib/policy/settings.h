@@ -47,7 +47,8 @@ struct settings {
 	} queue;
 	struct {
 		struct strings default_accounts;
-		int64_t jobs;	/* connections at once, all accounts together */
+		int64_t jobs;	      /* connections at once, all accounts together */
+		int64_t longest_park; /* microseconds that an account rests at most after a fault */
 		char *from;	/* the sender where neither message nor account name one; NULL */
 		char *hostname; /* for EHLO and Message-ID; never NULL after settings_load */
 		char *qualify_domain; /* for addresses without a domain; NULL: the hostname */

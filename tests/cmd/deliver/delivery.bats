@@ -512,11 +512,11 @@ quick_has_all() { [ "$(kept quick)" -eq 100 ]; }
 	! resting main
 }
 
-@test "each further fault doubles the rest, up to an hour" {
-	free_port port
-	accounts "$(relay main "$port")"
-	add
-	for minutes in 1 2 4 8 16 32 60 60; do
+# doubles MINUTES...: after each fault the account rests so long
+doubles() {
+	local minutes before after until
+
+	for minutes; do
 		before=$(date +%s)
 		run_mailq --now
 		after=$(date +%s)
@@ -524,6 +524,20 @@ quick_has_all() { [ "$(kept quick)" -eq 100 ]; }
 		[ "$until" -ge $((before + minutes * 60)) ] && [ "$until" -le $((after + minutes * 60)) ] ||
 			fail "rests for $((until - before)) s, expected $minutes min"
 	done
+}
+
+@test "each further fault doubles the rest, up to delivery.longest_park, which is 5 minutes" {
+	free_port port
+	accounts "$(relay main "$port")"
+	add
+	doubles 1 2 4 5 5
+	# A longer one that was written before the setting counts no more.
+	DELIVERY='longest_park = "1h";' accounts "$(relay main "$port")"
+	doubles 32 60 60
+	start_keeper server port
+	DELIVERY='longest_park = "2m";' accounts "$(relay main "$port")"
+	run_mailq
+	summary 'sent 1, deferred 0, failed 0'
 }
 
 @test "the next of the default accounts takes over in the same cycle" {
