@@ -68,7 +68,7 @@ static void
 set_release(struct id_set *set)
 {
 	free(set->v);
-	*set = (struct id_set){ NULL };
+	*set = (struct id_set){ 0 };
 }
 
 /* ---- what is known ------------------------------------------------------------------------------- */
@@ -184,7 +184,7 @@ judge(struct shard *shard, const struct id_set *known, const char *name)
 void
 check_ids(struct checking *c)
 {
-	struct id_set again = { NULL };
+	struct id_set again = { 0 };
 	struct shard shard = { .c = c };
 	bool learned = learn(c, &shard.known) == 0;
 

@@ -1,5 +1,6 @@
 /* Checking that what has the name of a file is one, and of the spool's owner; and directories likewise. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -33,7 +33,7 @@ void
 draft_ids_release(struct draft_ids *ids)
 {
 	free(ids->v);
-	*ids = (struct draft_ids){ NULL };
+	*ids = (struct draft_ids){ 0 };
 }
 
 /* The record at offset: 1, and where the next one begins; 0 where there is none that is whole. */

@@ -91,7 +91,7 @@ remove_private(struct spool *spool, int private, const char *name)
 int
 draft_roll_back(struct spool *spool, const char *token, int fd)
 {
-	AUTO(draft_ids_release) struct draft_ids ids = { NULL };
+	AUTO(draft_ids_release) struct draft_ids ids = { 0 };
 	char name[PRIVATE_SIZE];
 	AUTO_FD int private = -1;
 	bool one;

@@ -19,9 +19,9 @@ FUZZ(bytes, n)
 {
 	AUTO_DSN struct mail_dsn dsn = MAIL_DSN_INIT;
 	AUTO_FREE char *text = fuzz_text(bytes, n);
-	AUTO_FREE char *plain = mail_xtext_decode(text);
 	struct err err = ERR_INIT;
 
+	free(mail_xtext_decode(text));
 	if (mail_dsn_read(fuzz_file(bytes, n), n, form_parameter, &dsn, &err) < 0) {
 		FUZZ_CHECK(err.code == EX_DATAERR && dsn.count == 0);
 		return;
