@@ -151,8 +151,8 @@ look_at_id(const char *name, unsigned char type, void *arg)
 	if (name_decode(name, plain) < 0 || strlen(name) > ID_TEXT_MAX) {
 		check_tell(shard->c, CHECK_FAULT, path, "its name is not an encoded id");
 	} else if (spool_id_shard(name) != shard->number) {
-		check_tell(shard->c, CHECK_FAULT, path,
-		    "stands in the wrong directory; expected id/%x", spool_id_shard(name));
+		check_tell(shard->c, CHECK_FAULT, path, "is in the wrong directory; expected id/%x",
+		    spool_id_shard(name));
 	} else if (type != DT_LNK && type != DT_UNKNOWN) {
 		check_tell(shard->c, CHECK_FAULT, path, "is not a symbolic link to a token");
 	} else if (!has(&shard->known, name) && is_without_draft(shard->c->spool, name)) {
@@ -203,7 +203,7 @@ check_ids(struct checking *c)
 		free(shard.suspects[i]);
 	}
 	if (!learned)
-		check_tell(c, CHECK_FAULT, "id", "cannot be compared with messages and history");
+		check_tell(c, CHECK_UNREAD, "id", "cannot be compared with messages and history");
 	free(shard.suspects);
 	set_release(&shard.known);
 	set_release(&again);

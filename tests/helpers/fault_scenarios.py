@@ -34,7 +34,7 @@ class Add(Scenario):
             return
         if case.status == 0:
             for test_id in self.ids(case):
-                known = test_id in out or f'"{test_id}" is known' in errors
+                known = test_id in out or f'duplicate id "{test_id}"' in errors
                 case.expect(known, f"exit 0, but {test_id} was not acknowledged: {errors}")
             return
         case.expect(case.status in REFUSALS, f"exit status {case.status}: {errors}")
@@ -58,7 +58,7 @@ class Add(Scenario):
                     f"{test_id} was acknowledged and is queued once more",
                 )
             else:
-                case.expect(f'"{test_id}" is known' in errors, f"adding again: {errors}")
+                case.expect(f'duplicate id "{test_id}"' in errors, f"adding again: {errors}")
 
     def verify(self, case):
         # An adder may meet what another left before any mailq-run does.

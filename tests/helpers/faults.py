@@ -34,7 +34,8 @@ def complete(directory, name):
     case = Case(scenario, "strace", 0)
     scenario.prepare(case)
     scenario.act(case)
-    seen = [call for call in case.calls()]
+    # To open a directory again is part of its sync, and changes nothing.
+    seen = [call for call in case.calls() if call[1] != "reopen"]
     made = []
     with open(case.log + ".strace") as lines:
         for line in lines:

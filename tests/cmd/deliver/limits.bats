@@ -249,6 +249,9 @@ no_slot_held() {
 	add --account main --id M
 	add --account other
 	mkdir -p "$MAILQ_SPOOL/limits/main"
+	# It cannot be moved there and made anew.
+	rmdir "$MAILQ_SPOOL/corrupt"
+	touch "$MAILQ_SPOOL/corrupt"
 	run_mailq
 	summary 'sent 1, deferred 0, failed 0'
 	assert_match "$stderr" 'account main: .*limits/main.*: its messages wait'
