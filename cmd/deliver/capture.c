@@ -1,7 +1,9 @@
-/* The capture transport: a group of messages into a Maildir, with one sync for all. */
+#include "cmd/deliver/capture.h"
+
 #include "base/log.h"
 #include "capture/maildir.h"
-#include "cmd/deliver/deliver.h"
+#include "cmd/deliver/delivery.h"
+#include "cmd/deliver/outcome.h"
 
 static int
 add_message(struct maildir *maildir, struct work *work, struct err *err)
@@ -37,7 +39,7 @@ capture_deliver(struct outlet *outlet, struct work_list *list)
 		/* The journal is lost: nothing more may leave.  The next sync tells. */
 		while ((work = work_shift(list)) != NULL) {
 			work->plan = PLAN_PUT_BACK;
-			work_append(&d->settling, work);
+			commit_later(work);
 		}
 		return;
 	}
@@ -47,18 +49,18 @@ capture_deliver(struct outlet *outlet, struct work_list *list)
 			work_append(&added, work);
 			continue;
 		}
-		if (!work_unread(work))
-			work_conclude_capture(work, &err);
-		work_append(&d->settling, work);
+		if (!outcome_was_unread(work))
+			outcome_captured(work, &err);
+		commit_later(work);
 	}
 	committed = maildir_commit(outlet->maildir, &err);
 	if (committed < 0)
 		log_error("%s", err.msg);
 	while ((work = work_shift(&added)) != NULL) {
 		if (committed < 0)
-			work_conclude_unsure(work, &err);
+			outcome_unsure(work, &err);
 		else
-			work_conclude_capture(work, NULL);
-		work_append(&d->settling, work);
+			outcome_captured(work, NULL);
+		commit_later(work);
 	}
 }

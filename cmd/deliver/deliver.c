@@ -1,22 +1,31 @@
 #include "cmd/deliver/deliver.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "cmd/deliver/fetch.h"
+#include "cmd/deliver/delivery.h"
+#include "cmd/deliver/fill.h"
+#include "cmd/deliver/plan.h"
+#include "cmd/deliver/plan_wanted.h"
+#include "cmd/deliver/remote.h"
+#include "cmd/deliver/stay.h"
+#include "cmd/deliver/tidy.h"
+#include "policy/settings.h"
+#include "smtp/pool.h"
+#include "spool/queue/recover.h"
 
-/* Outcomes that are synced without waiting for more; and how soon fewer are looked at again. */
-#define SETTLE_COUNT 192
+/* How soon outcomes that wait for more are looked at again. */
 #define SETTLE_LOOK 30 /* milliseconds */
 /* New arrivals are looked for so often while a cycle lasts. */
 #define REPLAN_AFTER (1 * USEC)
 /* A journal is ended when it is this long, or this old while watching. */
 #define JOURNAL_FULL (16 * 1024 * 1024)
 #define JOURNAL_OLD (3600 * USEC)
+
+/* ---- what the pools call --------------------------------------------------------------------------- */
 
 static int
 before_dot(struct smtp_job *job, void *arg)
@@ -33,24 +42,21 @@ static int
 flush_dots(void *arg)
 {
 	struct delivery *d = arg;
+	struct err err = ERR_INIT;
 
 	if (journal_write(&d->runner.journal) == 0)
 		return 0;
-	if (d->fatal.code == 0)
-		err_io(&d->fatal, "spool %s: cannot write the journal", d->spool->path);
+	err_io(&err, "spool %s: cannot write the journal", d->spool->path);
+	delivery_break(d, &err);
 	return -1;
 }
 
 static void
 job_done(struct smtp_pool *pool, struct smtp_job *job, void *arg)
 {
-	struct delivery *d = arg;
-	struct work *work = job->arg;
-
 	(void)pool;
-	d->in_flight--;
-	work_conclude(work);
-	settle_later(d, work);
+	(void)arg;
+	commit_done(job->arg);
 }
 
 static void
@@ -64,26 +70,31 @@ pool_fault(struct smtp_pool *pool, const struct smtp_fault *fault, void *arg)
 	outlet_park(outlet, smtp_fault_name(fault->class), line);
 }
 
-int
-deliver_begin(struct delivery *d, const struct settings *settings, struct spool *spool,
+/* ---- the beginning, and what dead runners left ----------------------------------------------------- */
+
+struct delivery *
+deliver_begin(const struct settings *settings, struct spool *spool,
     const struct deliver_options *options, const volatile sig_atomic_t *stop, struct err *err)
 {
 	static const struct smtp_callbacks callbacks = { before_dot, flush_dots, job_done,
 		pool_fault };
+	struct delivery *d = xcalloc(1, sizeof *d);
 
-	memset(d, 0, sizeof *d);
 	d->settings = settings;
 	d->spool = spool;
 	d->options = *options;
+	d->counts = options->counted;
 	d->stop = stop;
-	d->hand_max = outlet_hand_max();
+	outlets_begin(d);
 	runner_init(&d->runner, spool, "mailq-run");
 	d->engine = smtp_engine_new(&callbacks, d, err);
-	if (d->engine == NULL)
-		return -1;
+	if (d->engine == NULL) {
+		free(d);
+		return NULL;
+	}
 	smtp_engine_limit(d->engine,
 	    (unsigned int)(options->jobs > 0 ? options->jobs : settings->delivery.jobs));
-	return 0;
+	return d;
 }
 
 /* What follows for a message that a dead runner may have sent. */
@@ -108,27 +119,6 @@ policy_of(const char *name, unsigned int attempts, const struct record *record,
 	return retry.verdict == RETRY_LATER ? 'r' : retry.verdict == RETRY_EXPIRED ? 'e' : 'x';
 }
 
-void
-deliver_unread(struct delivery *d, const char *name, const struct err *err)
-{
-	struct err told = *err;
-
-	if (strncmp(told.msg, name, strlen(name)) != 0)
-		err_prefix(&told, "%s", name);
-	log_warning("%s: the message waits", told.msg);
-	if (d->unread.code == 0)
-		d->unread = told;
-}
-
-int
-deliver_tell_unread(const struct delivery *d, struct err *err)
-{
-	if (d->unread.code == 0)
-		return 0;
-	return err_set(err, d->unread.code,
-	    "mail waits, as the disk does not give all that is there: %s", d->unread.msg);
-}
-
 static void
 recover(struct delivery *d, struct err *err)
 {
@@ -149,105 +139,17 @@ recover(struct delivery *d, struct err *err)
 		    result.damaged);
 }
 
-/* Hands what has been offered durably to its transports. */
-static void
-send_offered(struct delivery *d)
-{
-	struct work_list captured = { 0 };
-	struct outlet *capture = NULL;
-	struct work *work;
-
-	while ((work = work_shift(&d->offered)) != NULL) {
-		struct outlet *outlet = work->outlet;
-
-		if (capture != NULL && outlet != capture) {
-			capture_deliver(capture, &captured);
-			capture = NULL;
-		}
-		if (outlet->maildir != NULL) {
-			capture = outlet;
-			work_append(&captured, work);
-		} else if (!outlet->faulted && smtp_pool_submit(outlet->pool, &work->job) == 0) {
-			d->in_flight++;
-		} else {
-			work->plan = PLAN_PUT_BACK;
-			settle_later(d, work);
-		}
-	}
-	if (capture != NULL)
-		capture_deliver(capture, &captured);
-}
-
-static void
-settle_all(struct delivery *d, struct work_list *list)
-{
-	struct err err = ERR_INIT;
-	struct work *work;
-
-	while ((work = work_shift(list)) != NULL)
-		if (work_settle(work, &err) < 0 && d->fatal.code == 0)
-			d->fatal = err;
-}
-
-/* After a journal that cannot be written, nothing may be sent and nothing be settled: what is in
- * hand stays in cur/, for a recovery to read what is really on disk. */
-static void
-abandon(struct delivery *d)
-{
-	struct work *work;
-
-	while (
-	    (work = work_shift(&d->offered)) != NULL || (work = work_shift(&d->settling)) != NULL) {
-		work->outlet->in_hand--;
-		work_free(work);
-	}
-}
-
-/*
- * The one place where the journal is synced, and the limits: offers of messages that may then be sent,
- * and outcomes of messages that may then be moved, and whose slots go back.
- */
-static void
-commit(struct delivery *d)
-{
-	struct work_list ready = d->settling;
-
-	if (d->fatal.code == 0 && d->runner.dir >= 0 &&
-	    (runner_sync_claims(&d->runner, &d->fatal) < 0 || limited_sync(d, &d->fatal) < 0 ||
-		journal_sync(&d->runner.journal) < 0)) {
-		if (d->fatal.code == 0)
-			err_io(&d->fatal, "spool %s: cannot sync the journal", d->spool->path);
-	}
-	if (d->fatal.code != 0) {
-		abandon(d);
-		return;
-	}
-	/* What comes back while sending (a captured message, say) is not on disk yet. */
-	d->settling = (struct work_list){ 0 };
-	send_offered(d);
-	settle_all(d, &ready);
-	limited_settle(d);
-}
-
-static bool
-commit_is_due(const struct delivery *d)
-{
-	if (d->offered.count > 0 || d->settling.count >= SETTLE_COUNT)
-		return true;
-	if (d->settling.count == 0)
-		return false;
-	return d->in_flight == 0 || clock_monotonic() >= d->settle_by;
-}
+/* ---- the loop -------------------------------------------------------------------------------------- */
 
 static bool
 work_left(const struct delivery *d)
 {
-	if (d->in_flight > 0 || d->offered.count > 0 || d->settling.count > 0 || fetch_busy(d))
+	if (commit_left(d) || remote_busy(d))
 		return true;
-	if (fill_over(d))
+	if (delivery_over(d))
 		return false;
-	for (size_t i = 0; i < d->outlet_count; i++)
-		if (fill_left(d->outlets[i]))
+	for (size_t i = 0; i < d->outlets.n; i++)
+		if (fill_left(d->outlets.v[i]))
 			return true;
 	return d->replan;
 }
@@ -256,42 +158,36 @@ static void
 give_back(struct work *work)
 {
 	work->plan = PLAN_PUT_BACK;
-	settle_later(work->outlet->delivery, work);
+	commit_later(work);
 }
 
 static void
 drain_pools(struct delivery *d)
 {
-	fetch_end(d, give_back);
-	for (size_t i = 0; i < d->outlet_count; i++)
-		outlet_drain(d->outlets[i], true);
+	remote_end(d, give_back);
+	for (size_t i = 0; i < d->outlets.n; i++)
+		outlet_drain(d->outlets.v[i], true);
 }
 
+/* Gives the lanes, or the ids, to accounts: from here on d->planned is when. */
 static int
-replan(struct delivery *d, struct err *err)
+plan(struct delivery *d, struct err *err)
 {
+	bool first = d->planned == 0;
+
+	d->replan = false;
 	if (d->options.allowed != NULL && !d->options.allowed(d->options.allowed_arg)) {
 		/* At once: a connection that becomes free in this turn takes no other message. */
-		d->closing = true;
+		delivery_close(d, DELIVERY_CLOSED);
 		drain_pools(d);
 		return 0;
 	}
-	if ((d->options.ids != NULL ? plan_wanted(d, err) : plan_lanes(d, err)) < 0)
+	d->planned = clock_monotonic();
+	if ((d->options.ids != NULL ? plan_wanted(d, first, err) : plan_lanes(d, err)) < 0)
 		return -1;
 	if (d->options.overtaken != NULL && d->options.overtaken(d->options.settings_arg))
-		d->overtaken = d->closing = true;
+		delivery_close(d, DELIVERY_OVERTAKEN);
 	return 0;
-}
-
-/* Milliseconds until an instant, at most max. */
-static int
-wait_until(int64_t instant, int max)
-{
-	int64_t wait = instant - clock_now();
-
-	if (wait <= 0)
-		return 0;
-	return wait / 1000 < max ? (int)((wait + 999) / 1000) : max;
 }
 
 static int
@@ -300,49 +196,32 @@ turn(struct delivery *d, struct err *err)
 	int timeout = 1000;
 	bool freed = false;
 
-	if (*d->stop || d->fatal.code != 0 || d->closing)
+	if (delivery_stopping(d))
 		drain_pools(d);
 	else if (d->replan ||
 	    (d->options.ids == NULL && clock_monotonic() - d->planned > REPLAN_AFTER)) {
-		if (replan(d, err) < 0)
+		if (plan(d, err) < 0)
 			return -1;
 	}
-	if (fetch_serve(d, fill_resume, err) < 0)
+	if (remote_serve(d, fill_resume, err) < 0)
 		return -1;
-	for (size_t i = 0; i < d->outlet_count; i++)
-		if (fill(d->outlets[i], err) < 0)
+	for (size_t i = 0; i < d->outlets.n; i++)
+		if (fill_outlet(d->outlets.v[i], err) < 0)
 			return -1;
 	if (commit_is_due(d)) {
-		freed = d->settling.count > 0;
-		commit(d);
+		freed = commit_outcomes(d) > 0;
+		commit_now(d);
 	}
 	/* What was settled has made room for more: no waiting before that is taken in hand. */
 	if (freed)
 		timeout = 0;
-	else if (d->settling.count > 0)
+	else if (commit_outcomes(d) > 0)
 		timeout = SETTLE_LOOK;
-	if ((d->in_flight > 0 || fetch_busy(d)) &&
-	    smtp_engine_step(d->engine, wait_until(limited_next(d), timeout), err) < 0)
+	if ((commit_in_flight(d) > 0 || remote_busy(d)) &&
+	    smtp_engine_step(d->engine, stay_until(stay_next(d), timeout), err) < 0)
 		return -1;
-	if (d->progress != NULL)
-		d->progress(d, d->progress_arg);
-	return 0;
-}
-
-/* With nothing else to do, stays for a slot that is near, in steps: what comes in meanwhile is seen. */
-static int
-stay(struct delivery *d, int64_t until, bool pause, struct err *err)
-{
-	int64_t begun = clock_monotonic();
-	int worked = smtp_engine_step(d->engine, wait_until(until, 1000), err);
-
-	if (worked < 0)
-		return -1;
-	/* Perhaps a wake: somebody has added a message. */
-	if (worked > 0 && d->options.ids == NULL)
-		d->replan = true;
-	if (!pause)
-		d->stayed += clock_monotonic() - begun;
+	if (d->options.progress != NULL)
+		d->options.progress(&d->counts, commit_in_flight(d), d->options.progress_arg);
 	return 0;
 }
 
@@ -352,56 +231,88 @@ work_off(struct delivery *d, struct err *err)
 	int result = 0;
 
 	while (result == 0) {
-		bool pause;
-		int64_t until;
-
 		if (!work_left(d)) {
-			if ((until = limited_stay(d, &pause)) == INT64_MAX)
-				break;
-			if (stay(d, until, pause, err) < 0)
+			int stayed = stay_wait(d, err);
+
+			if (stayed < 0)
 				return -1;
+			if (stayed == 0)
+				break;
 		}
 		result = turn(d, err);
 	}
-	limited_leave(d);
+	stay_end(d);
 	return result;
 }
 
+/* Nothing is sent any more: tells, tidies up, and returns what is to be told of the cycle. */
+static int
+end_cycle(struct delivery *d, struct err *err)
+{
+	if (d->state == DELIVERY_BROKEN) {
+		*err = d->fault;
+		return -1;
+	}
+	if (d->options.ids != NULL)
+		plan_wanted_tell_left(d);
+	return *d->stop ? 0 : tidy_spool(d, err);
+}
+
 int
-deliver_cycle(struct delivery *d, struct err *err)
+deliver_cycle(struct delivery *d, bool goes_on, struct err *err)
 {
 	struct err unrecovered = ERR_INIT;
-	int result = 0;
+	int result;
 
-	for (size_t i = 0; i < d->outlet_count && !d->goes_on; i++) {
-		d->outlets[i]->taken = 0;
-		if (d->outlets[i]->faulted)
-			outlet_reset(d->outlets[i]);
-	}
-	d->closing = d->overtaken = false;
-	if (!d->goes_on) {
-		d->stayed = 0;
+	if (d->state != DELIVERY_BROKEN)
+		d->state = DELIVERY_OPEN;
+	if (!goes_on) {
+		outlets_begin_cycle(d);
+		stay_begin(d);
 		d->unread.code = 0;
 	}
 	/* What cannot be recovered stays where it is, is told at the end, and keeps nothing waiting. */
 	recover(d, &unrecovered);
-	if (replan(d, err) < 0)
+	if (plan(d, err) < 0)
 		return -1;
 	result = work_off(d, err);
-	if (result == 0 && d->options.ids != NULL && d->fatal.code == 0)
-		wanted_tell_left(d);
-	if (result == 0 && d->fatal.code == 0 && !*d->stop)
-		result = deliver_tidy(d, err);
-	if (result == 0 && d->fatal.code != 0) {
-		*err = d->fatal;
-		result = -1;
-	}
+	if (result == 0)
+		result = end_cycle(d, err);
 	if (result == 0 && unrecovered.code != 0) {
 		*err = unrecovered;
 		result = -1;
 	}
 	return result;
 }
+
+int
+deliver_tell_unread(const struct delivery *d, struct err *err)
+{
+	if (d->unread.code == 0)
+		return 0;
+	return err_set(err, d->unread.code,
+	    "mail waits, as the disk does not give all that is there: %s", d->unread.msg);
+}
+
+bool
+deliver_is_overtaken(const struct delivery *d)
+{
+	return d->state == DELIVERY_OVERTAKEN;
+}
+
+const struct deliver_counts *
+deliver_counts(const struct delivery *d)
+{
+	return &d->counts;
+}
+
+struct deliver_options *
+deliver_options(struct delivery *d)
+{
+	return &d->options;
+}
+
+/* ---- a look ---------------------------------------------------------------------------------------- */
 
 /* As far as there are slots now. */
 static bool
@@ -423,11 +334,11 @@ tell_due(struct outlet *outlet,
 	struct delivery *d = outlet->delivery;
 	struct stream *stream;
 
-	while (!fill_done(outlet) && (stream = stream_peek(outlet, false)) != NULL) {
+	while (!outlet_is_done(outlet) && (stream = stream_peek(outlet, false)) != NULL) {
 		stream_pop(stream);
 		if (!dry_slot(stream->slots))
 			continue;
-		if (!dry_slot(outlet->slots))
+		if (!dry_slot(outlet->limits.own))
 			return;
 		outlet->taken++;
 		d->counts.claimed++;
@@ -440,20 +351,22 @@ deliver_dry_run(struct delivery *d,
     void (*each)(const struct queue_entry *entry, const struct account *account, void *arg),
     void *arg, struct err *err)
 {
-	int result = replan(d, err);
+	int result = plan(d, err);
 
-	for (size_t i = 0; i < d->outlet_count && result == 0; i++)
-		if (d->outlets[i]->unknown == NULL)
-			tell_due(d->outlets[i], each, arg);
+	for (size_t i = 0; i < d->outlets.n && result == 0; i++)
+		if (d->outlets.v[i]->unknown == NULL)
+			tell_due(d->outlets.v[i], each, arg);
 	return result;
 }
+
+/* ---- a watch, and the end -------------------------------------------------------------------------- */
 
 int
 deliver_rotate(struct delivery *d, struct err *err)
 {
 	off_t length;
 
-	if (d->runner.dir < 0 || d->in_flight > 0)
+	if (d->runner.dir < 0 || d->commit.in_flight > 0)
 		return 0;
 	length = lseek(d->runner.journal.fd, 0, SEEK_END);
 	if (length >= 0 && length < JOURNAL_FULL &&
@@ -464,18 +377,37 @@ deliver_rotate(struct delivery *d, struct err *err)
 	    (runner_init(&d->runner, d->spool, "mailq-run"), 0);
 }
 
+int
+deliver_watch(struct delivery *d, int fd, void (*called)(int fd, void *arg), void *arg)
+{
+	return smtp_engine_watch(d->engine, fd, called, arg);
+}
+
+void
+deliver_unwatch(struct delivery *d, int fd)
+{
+	smtp_engine_unwatch(d->engine, fd);
+}
+
+int
+deliver_wait(struct delivery *d, int milliseconds, struct err *err)
+{
+	return smtp_engine_step(d->engine, milliseconds, err);
+}
+
 static bool
 pools_idle(const struct delivery *d)
 {
-	for (size_t i = 0; i < d->outlet_count; i++)
-		if (d->outlets[i]->pool != NULL && !smtp_pool_idle(d->outlets[i]->pool))
+	for (size_t i = 0; i < d->outlets.n; i++)
+		if (d->outlets.v[i]->pool != NULL && !smtp_pool_idle(d->outlets.v[i]->pool))
 			return false;
 	return true;
 }
 
 int
-deliver_end(struct delivery *d, struct err *err)
+deliver_end(struct delivery **delivery, struct deliver_counts *ret_counts, struct err *err)
 {
+	struct delivery *d = *delivery;
 	int64_t give_up = clock_monotonic() + 10 * USEC;
 	int result;
 
@@ -485,16 +417,14 @@ deliver_end(struct delivery *d, struct err *err)
 			break;
 	/* Conversations that the end of the loop interrupted have left their outcomes; and what was only
 	 * offered is put back, by a second commit. */
-	while (d->settling.count > 0 || d->offered.count > 0)
-		commit(d);
+	commit_all(d);
 	result = runner_end(&d->runner, err);
-	plan_release(d);
-	for (size_t i = 0; i < d->outlet_count; i++)
-		outlet_close(d->outlets[i]);
-	free(d->outlets);
-	for (size_t i = 0; i < d->told_count; i++)
-		free(d->told[i]);
-	free(d->told);
+	wanted_release(d);
+	outlets_end(d);
+	news_release(&d->news);
 	smtp_engine_free(d->engine);
+	*ret_counts = d->counts;
+	free(d);
+	*delivery = NULL;
 	return result;
 }

@@ -1,10 +1,15 @@
-/* Claims messages: how many, in which order, and for which of them there is a slot. */
+#include "cmd/deliver/fill.h"
+
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "cmd/deliver/deliver.h"
-#include "cmd/deliver/fetch.h"
+#include "cmd/deliver/delivery.h"
+#include "cmd/deliver/outcome.h"
+#include "cmd/deliver/prepare.h"
+#include "cmd/deliver/remote.h"
+#include "cmd/deliver/settle.h"
+#include "policy/account.h"
 #include "spool/store/twin.h"
 
 /* How many messages are in hand for one outlet at the most: what a crash can leave uncertain after a
@@ -18,38 +23,12 @@
 #define WINDOW_SLOW (500 * INT64_C(1000))
 /* So many are moved to the lanes of their domains before connections are looked at again. */
 #define ASIDES_MAX 64
-/* Outcomes wait for company so long, for one sync. */
-#define SETTLE_DELAY (30 * INT64_C(1000))
-
-void
-settle_later(struct delivery *d, struct work *work)
-{
-	if (d->settling.count == 0)
-		d->settle_by = clock_monotonic() + SETTLE_DELAY;
-	work_append(&d->settling, work);
-}
-
-bool
-fill_over(const struct delivery *d)
-{
-	return *d->stop || d->closing || d->fatal.code != 0 ||
-	    (d->options.limit > 0 && d->counts.claimed >= (uint64_t)d->options.limit);
-}
-
-bool
-fill_done(const struct outlet *outlet)
-{
-	const struct delivery *d = outlet->delivery;
-	int64_t most = outlet->account->batch_size;
-
-	return fill_over(d) || outlet->faulted || outlet->drained ||
-	    (most > 0 && d->options.ids == NULL && outlet->taken >= most);
-}
 
 bool
 fill_left(const struct outlet *outlet)
 {
-	return !fill_done(outlet) && limited_passes(outlet, outlet->slots) && stream_left(outlet);
+	return !outlet_is_done(outlet) && limited_passes(outlet, outlet->limits.own) &&
+	    stream_left(outlet);
 }
 
 /* The number to have in hand follows how quickly they went last time. */
@@ -80,7 +59,7 @@ wanted(const struct outlet *outlet)
 {
 	const struct delivery *d = outlet->delivery;
 	int64_t most = outlet->account->batch_size;
-	uint64_t n = outlet->window - outlet->in_hand, room = outlet_room(d);
+	uint64_t n = outlet->window - outlet->in_hand, room = outlets_room(d);
 
 	if (room < n)
 		n = room;
@@ -118,7 +97,7 @@ put_aside(struct work *work, struct slots *slots, struct err *err)
 	outlet->in_hand--;
 	if (d->options.ids != NULL && name_decode(work->claim.name.id, id) == 0)
 		wanted_tell(id, slots);
-	if (work_put_aside(work, slots->domain, name, err) < 0)
+	if (settle_aside(work, slots->domain, name, err) < 0)
 		return -1;
 	if (d->options.ids == NULL && lane_parse(name, &lane) == 0)
 		stream_add_lane(outlet, name, &lane);
@@ -153,22 +132,21 @@ static int
 dispose(struct work *work, const struct slots *beyond, size_t *asides, struct err *err)
 {
 	struct outlet *outlet = work->outlet;
-	struct delivery *d = outlet->delivery;
 	struct slots *full;
 	char reason[400];
 
-	if (work_prepare(work) == PLAN_FETCH) {
-		fetch_wait(work);
+	if (prepare_work(work) == PLAN_FETCH) {
+		remote_wait(work);
 		return 0;
 	}
 	if (work->plan != PLAN_NONE) {
-		settle_later(d, work);
+		commit_later(work);
 		return 0;
 	}
 	if (beyond != NULL && beyond->domain == NULL) {
 		limited_reason(beyond, reason, sizeof reason);
-		work_fail(work, FAILURE_LIMIT, reason);
-		settle_later(d, work);
+		outcome_failed(work, FAILURE_LIMIT, reason);
+		commit_later(work);
 		return 0;
 	}
 	if (!claim_slots(work, beyond, &full)) {
@@ -176,13 +154,12 @@ dispose(struct work *work, const struct slots *beyond, size_t *asides, struct er
 			(*asides)++;
 			return put_aside(work, full, err);
 		}
-		work_conclude_unasked(work);
-		settle_later(d, work);
+		outcome_unasked(work);
+		commit_later(work);
 		return 0;
 	}
 	outlet->taken++;
-	journal_offered(&d->runner.journal, work->claim.text, claim_lane(&work->claim));
-	work_append(&d->offered, work);
+	commit_offer(work);
 	return 0;
 }
 
@@ -199,10 +176,11 @@ take_one(struct outlet *outlet, size_t *asides, bool *ret_more, struct err *err)
 	*ret_more = false;
 	if (stream == NULL)
 		return 0;
-	if (!may_take(outlet, outlet->slots, wanted(outlet), &beyond)) {
+	if (!may_take(outlet, outlet->limits.own, wanted(outlet), &beyond)) {
 		/* The next account in line takes over while there is none. */
-		d->replan |= outlet->account->limit_behavior == ACCOUNT_LIMIT_FALLBACK &&
-		    !slots_pausing(outlet->slots);
+		if (outlet->account->limit_behavior == ACCOUNT_LIMIT_FALLBACK &&
+		    !slots_pausing(outlet->limits.own))
+			delivery_replan(d);
 		return 0;
 	}
 	*ret_more = true;
@@ -237,11 +215,11 @@ fill_resume(struct work *work, struct err *err)
 	int result;
 
 	/* Its turn has passed where it may not be sent any more; what was fetched is kept when it comes. */
-	if (*d->stop || d->closing || d->fatal.code != 0 || outlet->faulted || outlet->drained ||
+	if (delivery_stopping(d) || outlet->faulted || outlet->drained ||
 	    (outlet->unknown == NULL && outlet_open(outlet) < 0) ||
-	    !may_take(outlet, outlet->slots, 1, &beyond)) {
+	    !may_take(outlet, outlet->limits.own, 1, &beyond)) {
 		work->plan = PLAN_PUT_BACK;
-		settle_later(d, work);
+		commit_later(work);
 		return 0;
 	}
 	result = dispose(work, beyond, &asides, err);
@@ -250,20 +228,20 @@ fill_resume(struct work *work, struct err *err)
 }
 
 int
-fill(struct outlet *outlet, struct err *err)
+fill_outlet(struct outlet *outlet, struct err *err)
 {
 	struct delivery *d = outlet->delivery;
 	size_t asides = 0;
 	bool more = true;
 	int result = 0;
 
-	if (outlet->in_hand > outlet->window / 2 || !fill_left(outlet) || fetch_full(d))
+	if (outlet->in_hand > outlet->window / 2 || !fill_left(outlet) || remote_full(d))
 		return 0;
 	if (outlet->unknown == NULL && outlet_open(outlet) < 0)
 		return 0;
 	adjust_window(outlet);
 	while (more && result == 0 && asides < ASIDES_MAX && outlet->in_hand < outlet->window &&
-	    outlet_room(d) > 0 && !fill_done(outlet) && !fetch_full(d))
+	    outlets_room(d) > 0 && !outlet_is_done(outlet) && !remote_full(d))
 		result = take_one(outlet, &asides, &more, err);
 	limited_spare(outlet);
 	return result;

@@ -1,11 +1,12 @@
-/* Limits that the accounts of this run no longer have: what it sends is counted nowhere, and the files
- * of before would not know of it. */
+#include "cmd/deliver/lifted.h"
+
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "cmd/deliver/deliver.h"
+#include "cmd/deliver/delivery.h"
 #include "cmd/policy/limits.h"
+#include "policy/settings.h"
 
 #define LIFT_EVERY (1 * USEC)
 /* What goes wrong is told so often at the most. */
@@ -36,26 +37,26 @@ lift(struct delivery *d)
 	struct err err = ERR_INIT;
 	int64_t now = clock_monotonic();
 
-	d->lifted = now;
-	d->unlifted = false;
+	d->lifting.at = now;
+	d->lifting.pending = false;
 	if (limit_lift(d->spool, is_lifted, d, &err) == 0 ||
-	    (d->lift_told != 0 && now - d->lift_told < TELL_EVERY))
+	    (d->lifting.told != 0 && now - d->lifting.told < TELL_EVERY))
 		return;
-	d->lift_told = now;
+	d->lifting.told = now;
 	log_warning("%s", err.msg);
 }
 
 void
 lifted_sending(struct delivery *d)
 {
-	if (d->lifted == 0 || clock_monotonic() - d->lifted >= LIFT_EVERY)
+	if (d->lifting.at == 0 || clock_monotonic() - d->lifting.at >= LIFT_EVERY)
 		lift(d);
-	d->unlifted = true;
+	d->lifting.pending = true;
 }
 
 void
 lifted_sent(struct delivery *d)
 {
-	if (d->unlifted)
+	if (d->lifting.pending)
 		lift(d);
 }

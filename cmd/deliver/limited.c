@@ -1,21 +1,34 @@
-/* Limits of accounts and of domains, as the outlets of a run meet them. */
+#include "cmd/deliver/limited.h"
+
+#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "cmd/deliver/deliver.h"
+#include "cmd/deliver/delivery.h"
 #include "mail/idn.h"
-#include "spool/limit/stay.h"
 
-/* A cycle stays for slots that come so soon, in sum: one that is called each minute does not miss its
- * minute by a hair. */
-#define STAY_MAX (2 * USEC)
-/* It stays for all messages of an account with a pause between them that is no longer. */
-#define PAUSE_MAX (60 * USEC)
 /* That a limit is reached is told so often at the most. */
 #define TELL_EVERY (60 * USEC)
 #define DOMAIN_SIZE 256
+
+void
+limited_begin(struct outlet *outlet)
+{
+	outlet->limits = (struct outlet_limits){ .stay = -1 };
+	if (outlet->unknown == NULL)
+		outlet->limits.own = slots_new(outlet->delivery->spool, outlet->account, NULL);
+}
+
+void
+limited_end(struct outlet *outlet)
+{
+	slots_free(&outlet->limits.own);
+	for (size_t i = 0; outlet->limits.domains != NULL && i < outlet->account->domains.n; i++)
+		slots_free(&outlet->limits.domains[i]);
+	free(outlet->limits.domains);
+	auto_close_fd(&outlet->limits.stay);
+}
 
 struct slots *
 limited_domain(struct outlet *outlet, const char *domain)
@@ -26,13 +39,13 @@ limited_domain(struct outlet *outlet, const char *domain)
 	for (size_t i = 0; i < account->domains.n; i++) {
 		if (strcasecmp(all[i].domain, domain) != 0)
 			continue;
-		if (outlet->domain_slots == NULL)
-			outlet->domain_slots =
-			    xcalloc(account->domains.n, sizeof *outlet->domain_slots);
-		if (outlet->domain_slots[i] == NULL)
-			outlet->domain_slots[i] =
+		if (outlet->limits.domains == NULL)
+			outlet->limits.domains =
+			    xcalloc(account->domains.n, sizeof *outlet->limits.domains);
+		if (outlet->limits.domains[i] == NULL)
+			outlet->limits.domains[i] =
 			    slots_new(outlet->delivery->spool, account, &all[i]);
-		return outlet->domain_slots[i];
+		return outlet->limits.domains[i];
 	}
 	return NULL;
 }
@@ -138,8 +151,8 @@ limited_claim(struct work *work)
 		}
 		add_slot(work, slots);
 	}
-	if (outlet->slots != NULL)
-		add_slot(work, outlet->slots);
+	if (outlet->limits.own != NULL)
+		add_slot(work, outlet->limits.own);
 	return NULL;
 }
 
@@ -170,39 +183,15 @@ limited_fail_domain(struct work *work, const struct slots *slots)
 	return others;
 }
 
-/* Calls each for all slots that the outlet has met, until it returns non-zero, and returns that. */
-static int
-each_slots(struct outlet *outlet, int (*each)(struct slots *slots, void *arg), void *arg)
+int
+limited_each(struct outlet *outlet, int (*each)(struct slots *slots, void *arg), void *arg)
 {
-	int result = outlet->slots != NULL ? each(outlet->slots, arg) : 0;
+	int result = outlet->limits.own != NULL ? each(outlet->limits.own, arg) : 0;
 
-	for (size_t i = 0; outlet->domain_slots != NULL && i < outlet->account->domains.n; i++)
-		if (result == 0 && outlet->domain_slots[i] != NULL)
-			result = each(outlet->domain_slots[i], arg);
+	for (size_t i = 0; outlet->limits.domains != NULL && i < outlet->account->domains.n; i++)
+		if (result == 0 && outlet->limits.domains[i] != NULL)
+			result = each(outlet->limits.domains[i], arg);
 	return result;
-}
-
-static int
-look_at(struct outlet *outlet, struct slots *slots)
-{
-	if (!slots_look(slots))
-		limited_tell(outlet, slots);
-	return 0;
-}
-
-void
-limited_look(struct delivery *d)
-{
-	lifted_sent(d);
-	for (size_t i = 0; i < d->outlet_count; i++) {
-		struct outlet *outlet = d->outlets[i];
-
-		if (outlet->stream_count > 0 && outlet->slots != NULL)
-			look_at(outlet, outlet->slots);
-		for (size_t j = 0; j < outlet->stream_count; j++)
-			if (outlet->streams[j].slots != NULL)
-				look_at(outlet, outlet->streams[j].slots);
-	}
 }
 
 static int
@@ -216,7 +205,7 @@ spare(struct slots *slots, void *arg)
 void
 limited_spare(struct outlet *outlet)
 {
-	each_slots(outlet, spare, NULL);
+	limited_each(outlet, spare, NULL);
 }
 
 static int
@@ -229,8 +218,8 @@ int
 limited_sync(struct delivery *d, struct err *err)
 {
 	lifted_sending(d);
-	for (size_t i = 0; i < d->outlet_count; i++)
-		if (each_slots(d->outlets[i], sync_one, err) < 0)
+	for (size_t i = 0; i < d->outlets.n; i++)
+		if (limited_each(d->outlets.v[i], sync_one, err) < 0)
 			return -1;
 	return 0;
 }
@@ -246,90 +235,6 @@ settle(struct slots *slots, void *arg)
 void
 limited_settle(struct delivery *d)
 {
-	for (size_t i = 0; i < d->outlet_count; i++)
-		each_slots(d->outlets[i], settle, NULL);
-}
-
-static int
-earliest(struct slots *slots, void *arg)
-{
-	int64_t *next = arg;
-
-	if (slots->full && slots->next > clock_now() && slots->next < *next)
-		*next = slots->next;
-	return 0;
-}
-
-int64_t
-limited_next(const struct delivery *d)
-{
-	int64_t next = INT64_MAX;
-
-	for (size_t i = 0; i < d->outlet_count; i++)
-		if (d->outlets[i]->stream_count > 0)
-			each_slots(d->outlets[i], earliest, &next);
-	return next;
-}
-
-/* True where this process is the one that stays for the account: others leave it to it. */
-static bool
-may_stay(struct outlet *outlet)
-{
-	struct err err = ERR_INIT;
-
-	if (outlet->stay < 0)
-		outlet->stay = stay_lock(outlet->delivery->spool, outlet->account->id, &err);
-	if (outlet->stay < 0 && err.code != EX_TEMPFAIL)
-		log_warning("%s", err.msg);
-	return outlet->stay >= 0;
-}
-
-struct staying {
-	struct outlet *outlet;
-	int64_t until;
-	bool pause;
-};
-
-static int
-consider(struct slots *slots, void *arg)
-{
-	struct staying *staying = arg;
-	struct outlet *outlet = staying->outlet;
-	const struct delivery *d = outlet->delivery;
-	bool pause =
-	    slots_pausing(slots) && outlet->account->min_interval <= PAUSE_MAX && !d->options.watch;
-
-	if (!slots->full || slots->next == 0 || slots->next >= staying->until ||
-	    (!pause && slots->next - clock_now() > STAY_MAX - d->stayed))
-		return 0;
-	if (slots->domain == NULL ? stream_peek(outlet, true) == NULL :
-				    !stream_waits(outlet, slots))
-		return 0;
-	if (!may_stay(outlet))
-		return 0;
-	staying->until = slots->next;
-	staying->pause = pause;
-	return 0;
-}
-
-int64_t
-limited_stay(struct delivery *d, bool *ret_pause)
-{
-	struct staying staying = { .until = INT64_MAX };
-
-	for (size_t i = 0; i < d->outlet_count; i++) {
-		staying.outlet = d->outlets[i];
-		if (!fill_done(staying.outlet))
-			each_slots(staying.outlet, consider, &staying);
-	}
-	*ret_pause = staying.pause;
-	return staying.until;
-}
-
-void
-limited_leave(struct delivery *d)
-{
-	lifted_sent(d);
-	for (size_t i = 0; i < d->outlet_count; i++)
-		auto_close_fd(&d->outlets[i]->stay);
+	for (size_t i = 0; i < d->outlets.n; i++)
+		limited_each(d->outlets.v[i], settle, NULL);
 }

@@ -1,12 +1,13 @@
-/* What became of a message: on record, and what follows from it. */
+#include "cmd/deliver/outcome.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "cmd/deliver/deliver.h"
-#include "policy/retry.h"
+#include "cmd/deliver/delivery.h"
+#include "policy/settings.h"
 
 /* Tallies of a message's recipients over all its attempts. */
 struct tally {
@@ -131,14 +132,6 @@ explain(const struct work *work, const struct tally *t, char *text, size_t size)
 		snprintf(text, size, "%s: %s%s", t->blame->address, line, others_text(t, others));
 	else
 		snprintf(text, size, "%s", line);
-}
-
-struct retry_terms
-work_terms(const struct record *record)
-{
-	return (struct retry_terms){ .since = work_expiry_base(record),
-		.expires = record->expires,
-		.max_attempts = record->max_attempts };
 }
 
 static struct retry
@@ -296,10 +289,64 @@ conclude_attempt(struct work *work)
 	tally_release(&t);
 }
 
-void
-work_conclude(struct work *work)
+/* ---- without an attempt ------------------------------------------------------------------------- */
+
+enum plan
+outcome_failed(struct work *work, enum failure why, const char *reason)
 {
-	if (work->job.outcome == SMTP_UNSENT && work_unread(work))
+	struct journal_entry entry;
+
+	work->unasked = true;
+	entry = work_entry(work, EVENT_FAILED, reason);
+	entry.class = failure_text(why);
+	journal_add(work_journal(work), &entry);
+	work->outlet->delivery->counts.failed++;
+	return work->plan = PLAN_FAILED;
+}
+
+enum plan
+outcome_corrupt(struct work *work, const struct err *err)
+{
+	char id[ID_TEXT_MAX + 1];
+	struct journal_entry entry = { .event = EVENT_CORRUPT,
+		.attempt = -1,
+		.name = work->claim.text,
+		.lane = claim_lane(&work->claim),
+		.reason = err->msg };
+
+	if (name_decode(work->claim.name.id, id) == 0)
+		entry.id = id;
+	journal_add(work_journal(work), &entry);
+	log_error("%s: damaged, moved to corrupt/: %s", work->claim.text, err->msg);
+	work->outlet->delivery->counts.corrupt++;
+	return work->plan = PLAN_CORRUPT;
+}
+
+enum plan
+outcome_unread(struct work *work, const struct err *err)
+{
+	delivery_unread(work->outlet->delivery, work->claim.text, err);
+	return work->plan = PLAN_PUT_BACK;
+}
+
+bool
+outcome_was_unread(struct work *work)
+{
+	if (work->fault.code == EX_OK)
+		return false;
+	if (work->fault.code == EX_DATAERR)
+		outcome_corrupt(work, &work->fault);
+	else
+		outcome_unread(work, &work->fault);
+	return true;
+}
+
+/* ---- after one ---------------------------------------------------------------------------------- */
+
+void
+outcome_conclude(struct work *work)
+{
+	if (work->job.outcome == SMTP_UNSENT && outcome_was_unread(work))
 		return;
 	switch (work->job.outcome) {
 	case SMTP_UNCERTAIN:
@@ -323,7 +370,7 @@ work_conclude(struct work *work)
 }
 
 void
-work_conclude_unasked(struct work *work)
+outcome_unasked(struct work *work)
 {
 	work->unasked = true;
 	work->job.outcome = SMTP_FAILED;
@@ -331,7 +378,7 @@ work_conclude_unasked(struct work *work)
 }
 
 void
-work_conclude_capture(struct work *work, const struct err *err)
+outcome_captured(struct work *work, const struct err *err)
 {
 	for (size_t i = 0; i < work->job.n_recipients; i++)
 		if (work->recipients[i].outcome == SMTP_PENDING)
@@ -341,7 +388,7 @@ work_conclude_capture(struct work *work, const struct err *err)
 }
 
 enum plan
-work_conclude_unfetched(struct work *work, const struct err *err, int64_t not_before)
+outcome_unfetched(struct work *work, const struct err *err, int64_t not_before)
 {
 	work->unasked = true;
 	work->not_before = not_before;
@@ -354,7 +401,7 @@ work_conclude_unfetched(struct work *work, const struct err *err, int64_t not_be
 }
 
 void
-work_conclude_unsure(struct work *work, const struct err *err)
+outcome_unsure(struct work *work, const struct err *err)
 {
 	conclude_uncertain_for(work, "perhaps captured", err->msg);
 }

@@ -1,4 +1,5 @@
-/* An account as this run uses it: its connections or Maildir, and its rest after a fault. */
+#include "cmd/deliver/outlet.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -6,76 +7,74 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "capture/maildir.h"
-#include "cmd/deliver/deliver.h"
+#include "cmd/deliver/delivery.h"
 #include "cmd/policy/account_params.h"
+#include "smtp/pool.h"
+#include "spool/policy/park.h"
 
 #define PARK_FIRST (60 * USEC)
 #define JOBS_AHEAD 32
 /* Descriptors for all but the messages in hand. */
 #define DESCRIPTORS_SPARED 128
 
-size_t
-outlet_hand_max(void)
+void
+outlets_begin(struct delivery *d)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < 2 * DESCRIPTORS_SPARED)
-		return 1;
-	return (size_t)(limit.rlim_cur - DESCRIPTORS_SPARED) / 3;
+	d->outlets.hand_max = 1;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= 2 * DESCRIPTORS_SPARED)
+		d->outlets.hand_max = (size_t)(limit.rlim_cur - DESCRIPTORS_SPARED) / 3;
 }
 
 size_t
-outlet_room(const struct delivery *d)
+outlets_room(const struct delivery *d)
 {
 	size_t sum = 0;
 
-	for (size_t i = 0; i < d->outlet_count; i++)
-		sum += d->outlets[i]->in_hand;
-	return sum < d->hand_max ? d->hand_max - sum : 0;
+	for (size_t i = 0; i < d->outlets.n; i++)
+		sum += d->outlets.v[i]->in_hand;
+	return sum < d->outlets.hand_max ? d->outlets.hand_max - sum : 0;
 }
 
 static struct outlet *
-add_outlet(struct delivery *d, const struct account *account)
+add_outlet(struct delivery *d, const struct account *account, struct account *unknown)
 {
 	struct outlet *outlet = xcalloc(1, sizeof *outlet);
 
 	outlet->delivery = d;
 	outlet->account = account;
 	outlet->window = 1;
-	outlet->stay = outlet->wanted_dir = -1;
+	outlet->unknown = unknown;
+	outlet->wanted_dir = -1;
+	limited_begin(outlet);
 	buf_init(&outlet->secret, 64 * 1024);
-	d->outlets = xreallocarray(d->outlets, d->outlet_count + 1, sizeof *d->outlets);
-	d->outlets[d->outlet_count++] = outlet;
+	d->outlets.v = xreallocarray(d->outlets.v, d->outlets.n + 1, sizeof *d->outlets.v);
+	d->outlets.v[d->outlets.n++] = outlet;
 	return outlet;
 }
 
 struct outlet *
 outlet_get(struct delivery *d, const struct account *account)
 {
-	struct outlet *outlet;
-
-	for (size_t i = 0; i < d->outlet_count; i++)
-		if (d->outlets[i]->account == account)
-			return d->outlets[i];
-	outlet = add_outlet(d, account);
-	outlet->slots = slots_new(d->spool, account, NULL);
-	return outlet;
+	for (size_t i = 0; i < d->outlets.n; i++)
+		if (d->outlets.v[i]->account == account)
+			return d->outlets.v[i];
+	return add_outlet(d, account, NULL);
 }
 
 struct outlet *
 outlet_unknown(struct delivery *d, const char *name)
 {
 	struct account *account;
-	struct outlet *outlet;
 
-	for (size_t i = 0; i < d->outlet_count; i++)
-		if (d->outlets[i]->unknown != NULL && strcmp(d->outlets[i]->account->id, name) == 0)
-			return d->outlets[i];
+	for (size_t i = 0; i < d->outlets.n; i++)
+		if (d->outlets.v[i]->unknown != NULL &&
+		    strcmp(d->outlets.v[i]->account->id, name) == 0)
+			return d->outlets.v[i];
 	account = xcalloc(1, sizeof *account);
 	account->id = xstrdup(name);
-	outlet = add_outlet(d, account);
-	outlet->unknown = account;
-	return outlet;
+	return add_outlet(d, account, account);
 }
 
 static void
@@ -132,10 +131,11 @@ outlet_open(struct outlet *outlet)
 	return 0;
 }
 
-void
-outlet_reset(struct outlet *outlet)
+/* After a fault: as new, so that a secret is fetched again with the next attempt. */
+static void
+reset(struct outlet *outlet)
 {
-	streams_forget(outlet);
+	stream_forget(outlet);
 	if (outlet->pool != NULL)
 		smtp_pool_free(outlet->pool);
 	outlet->pool = NULL;
@@ -143,6 +143,48 @@ outlet_reset(struct outlet *outlet)
 	outlet->maildir = NULL;
 	account_secret_wipe(&outlet->secret);
 	outlet->faulted = outlet->drained = false;
+}
+
+void
+outlets_begin_cycle(struct delivery *d)
+{
+	for (size_t i = 0; i < d->outlets.n; i++) {
+		d->outlets.v[i]->taken = 0;
+		if (d->outlets.v[i]->faulted)
+			reset(d->outlets.v[i]);
+	}
+}
+
+static void
+close_outlet(struct outlet *outlet)
+{
+	/* What the end of the run has settled. */
+	lifted_sent(outlet->delivery);
+	reset(outlet);
+	limited_end(outlet);
+	auto_close_fd(&outlet->wanted_dir);
+	if (outlet->unknown != NULL)
+		free(outlet->unknown->id);
+	free(outlet->unknown);
+	free(outlet);
+}
+
+void
+outlets_end(struct delivery *d)
+{
+	for (size_t i = 0; i < d->outlets.n; i++)
+		close_outlet(d->outlets.v[i]);
+	free(d->outlets.v);
+}
+
+bool
+outlet_is_done(const struct outlet *outlet)
+{
+	const struct delivery *d = outlet->delivery;
+	int64_t most = outlet->account->batch_size;
+
+	return delivery_over(d) || outlet->faulted || outlet->drained ||
+	    (most > 0 && d->options.ids == NULL && outlet->taken >= most);
 }
 
 void
@@ -159,22 +201,28 @@ outlet_drain(struct outlet *outlet, bool drain)
 		smtp_pool_resume(outlet->pool);
 }
 
-void
-outlet_close(struct outlet *outlet)
+bool
+outlet_is_parked(struct outlet *outlet)
 {
-	/* What the end of the run has settled. */
-	lifted_sent(outlet->delivery);
-	outlet_reset(outlet);
-	slots_free(&outlet->slots);
-	for (size_t i = 0; outlet->domain_slots != NULL && i < outlet->account->domains.n; i++)
-		slots_free(&outlet->domain_slots[i]);
-	free(outlet->domain_slots);
-	auto_close_fd(&outlet->stay);
-	auto_close_fd(&outlet->wanted_dir);
-	if (outlet->unknown != NULL)
-		free(outlet->unknown->id);
-	free(outlet->unknown);
-	free(outlet);
+	struct delivery *d = outlet->delivery;
+	struct err err = ERR_INIT;
+	struct park park;
+
+	if (outlet->faulted)
+		return true;
+	switch (park_read(d->spool, outlet->account->id, &park, &err)) {
+	case 0:
+		outlet->was_parked = false;
+		return false;
+	case 1:
+		outlet->was_parked = true;
+		/* One that lies further ahead was written before the clock was put back. */
+		return !d->options.now && park.until > clock_now() &&
+		    park.until <= clock_now() + d->settings->delivery.longest_park;
+	default:
+		log_warning("%s", err.msg);
+		return false;
+	}
 }
 
 void
@@ -194,7 +242,7 @@ outlet_park(struct outlet *outlet, const char *class, const char *reason)
 	snprintf(park.class, sizeof park.class, "%s", class);
 	snprintf(park.reason, sizeof park.reason, "%s", reason);
 	outlet->faulted = outlet->was_parked = true;
-	d->replan = true;
+	delivery_replan(d);
 	log_warning("account %s: %s: %s", outlet->account->id, class, reason);
 	if (park_write(d->spool, outlet->account->id, &park, &err) < 0)
 		log_warning("%s", err.msg);

@@ -1,16 +1,14 @@
-/* The messages that were asked for by their ids, due or not. */
-#include <stdio.h>
+#include "cmd/deliver/plan_wanted.h"
+
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/fs.h"
 #include "base/log.h"
-#include "cmd/deliver/deliver.h"
+#include "cmd/deliver/delivery.h"
+#include "cmd/deliver/stay.h"
 #include "spool/store/walk.h"
 
 struct finding {
 	struct delivery *d;
-	size_t room;
 	struct picking picking;
 	bool first;  /* later on, what is to be told has been */
 	bool *found; /* by its number in options.ids */
@@ -55,45 +53,34 @@ note_wanted(const struct place *place, void *arg)
 			tell_suspended(id, suspension);
 		return 0;
 	}
-	outlet = pick(&finding->picking, &lane);
+	outlet = picking_outlet(&finding->picking, &lane);
 	if (outlet == NULL)
 		return 0;
 	stream_begin(outlet);
-	if (d->wanted_count == finding->room) {
-		finding->room = finding->room > 0 ? 2 * finding->room : 8;
-		d->wanted = xreallocarray(d->wanted, finding->room, sizeof *d->wanted);
-	}
-	d->wanted[d->wanted_count++] = (struct wanted){ .outlet = outlet,
-		.state = place->state,
-		.lane = xstrdup(place->lane),
-		.bucket = xstrdup(place->bucket),
-		.text = xstrdup(place->text) };
+	wanted_add(outlet, place);
 	return 0;
 }
 
 int
-plan_wanted(struct delivery *d, struct err *err)
+plan_wanted(struct delivery *d, bool first, struct err *err)
 {
 	struct walk_filter filter = { .state = STATE_NONE,
 		.ids = d->options.ids,
 		.id_count = d->options.id_count };
 	AUTO_FREE bool *found = xcalloc(d->options.id_count, sizeof *found);
-	struct finding finding = { .d = d, .found = found };
+	struct finding finding = { .d = d, .found = found, .first = first };
 	int result;
 
-	finding.first = d->planned == 0;
-	d->replan = false;
-	d->planned = clock_monotonic();
-	plan_release(d);
-	for (size_t i = 0; i < d->outlet_count; i++)
-		streams_forget(d->outlets[i]);
+	wanted_release(d);
+	for (size_t i = 0; i < d->outlets.n; i++)
+		stream_forget(d->outlets.v[i]);
 	if (picking_begin(&finding.picking, d, err) < 0)
 		return -1;
 	result = walk(d->spool, &filter, note_wanted, &finding, err);
 	picking_release(&finding.picking);
 	if (result < 0)
 		return -1;
-	limited_look(d);
+	stay_look(d);
 	/* Later on, those that are done are missing too. */
 	for (size_t i = 0; finding.first && i < d->options.id_count; i++) {
 		if (found[i])
@@ -105,71 +92,19 @@ plan_wanted(struct delivery *d, struct err *err)
 }
 
 void
-plan_release(struct delivery *d)
-{
-	for (size_t i = 0; i < d->wanted_count; i++) {
-		free(d->wanted[i].lane);
-		free(d->wanted[i].bucket);
-		free(d->wanted[i].text);
-	}
-	free(d->wanted);
-	d->wanted = NULL;
-	d->wanted_count = 0;
-	for (size_t i = 0; i < d->outlet_count; i++)
-		auto_close_fd(&d->outlets[i]->wanted_dir);
-}
-
-bool
-wanted_next(struct outlet *outlet, struct queue_entry *entry)
-{
-	struct delivery *d = outlet->delivery;
-	char path[LANE_MAX + TOKEN_SIZE + BUCKET_SIZE + 8];
-
-	for (size_t i = 0; i < d->wanted_count; i++) {
-		struct wanted *wanted = &d->wanted[i];
-
-		if (wanted->taken || wanted->outlet != outlet)
-			continue;
-		wanted->taken = true;
-		auto_close_fd(&outlet->wanted_dir);
-		snprintf(path, sizeof path, "%s/%s", wanted->lane, wanted->bucket);
-		outlet->wanted_dir = fs_open_dir(d->spool->states[wanted->state], path);
-		if (outlet->wanted_dir < 0 || message_name_parse(wanted->text, &entry->name) < 0)
-			continue; /* it has moved on since */
-		entry->lane = wanted->lane;
-		entry->dir = outlet->wanted_dir;
-		entry->text = wanted->text;
-		entry->twin = true; /* perhaps: the walk ends with the first that it finds */
-		return true;
-	}
-	return false;
-}
-
-void
-wanted_tell(const char *id, const struct slots *slots)
-{
-	char words[SLOTS_TEXT_SIZE];
-
-	slots_words(slots, words);
-	log_warning("%s: not sent: account %s: %s is reached", id, slots->account->id, words);
-}
-
-void
-wanted_tell_left(const struct delivery *d)
+plan_wanted_tell_left(const struct delivery *d)
 {
 	char id[ID_TEXT_MAX + 1];
 
-	for (size_t i = 0; i < d->wanted_count; i++) {
-		const struct wanted *wanted = &d->wanted[i];
+	for (size_t i = 0; i < d->wanted.n; i++) {
+		const struct wanted *wanted = &d->wanted.v[i];
 		const struct outlet *outlet = wanted->outlet;
 		struct message_name name;
 		/* The one that was looked at last is out of the list, and has not gone either. */
-		bool waits = !wanted->taken ||
-		    (outlet->stream_count > 0 && outlet->streams[0].ahead &&
-			outlet->streams[0].entry.text == wanted->text);
+		bool waits = !wanted->taken || stream_is_ahead(outlet, wanted->text);
 
-		if (waits && outlet->slots != NULL && outlet->slots->full &&
+		if (waits && outlet->limits.own != NULL && outlet->limits.own->full &&
 		    message_name_parse(wanted->text, &name) == 0 && name_decode(name.id, id) == 0)
-			wanted_tell(id, outlet->slots);
+			wanted_tell(id, outlet->limits.own);
 	}
 }

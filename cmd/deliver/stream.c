@@ -1,8 +1,9 @@
-/* What comes next for an outlet: its lanes in streams, merged in the order in which messages go. */
+#include "cmd/deliver/stream.h"
+
 #include <string.h>
 
 #include "base/clock.h"
-#include "cmd/deliver/deliver.h"
+#include "cmd/deliver/delivery.h"
 
 static void
 stream_close(struct outlet *outlet, struct stream *stream)
@@ -10,39 +11,38 @@ stream_close(struct outlet *outlet, struct stream *stream)
 	const struct err *fault = stream->queue != NULL ? queue_fault(stream->queue) : NULL;
 
 	/* It was told when it was met. */
-	if (fault != NULL && outlet->delivery->unread.code == 0)
-		outlet->delivery->unread = *fault;
+	if (fault != NULL)
+		delivery_note_unread(outlet->delivery, fault);
 	queue_close(&stream->queue);
 	stream->ahead = false;
 }
 
 void
-streams_forget(struct outlet *outlet)
+stream_forget(struct outlet *outlet)
 {
-	for (size_t i = 0; i < outlet->stream_count; i++) {
-		struct stream *stream = &outlet->streams[i];
+	for (size_t i = 0; i < outlet->streams.n; i++) {
+		struct stream *stream = &outlet->streams.v[i];
 
 		stream_close(outlet, stream);
 		for (size_t j = 0; j < stream->lane_count; j++)
 			free(stream->lanes[j]);
 		free(stream->lanes);
 	}
-	free(outlet->streams);
-	outlet->streams = NULL;
-	outlet->stream_count = 0;
+	free(outlet->streams.v);
+	outlet->streams = (struct streams){ 0 };
 	outlet->longest = 0;
 }
 
 static struct stream *
 stream_of(struct outlet *outlet, struct slots *slots)
 {
-	for (size_t i = 0; i < outlet->stream_count; i++)
-		if (outlet->streams[i].slots == slots)
-			return &outlet->streams[i];
-	outlet->streams =
-	    xreallocarray(outlet->streams, outlet->stream_count + 1, sizeof *outlet->streams);
-	outlet->streams[outlet->stream_count] = (struct stream){ .slots = slots };
-	return &outlet->streams[outlet->stream_count++];
+	for (size_t i = 0; i < outlet->streams.n; i++)
+		if (outlet->streams.v[i].slots == slots)
+			return &outlet->streams.v[i];
+	outlet->streams.v =
+	    xreallocarray(outlet->streams.v, outlet->streams.n + 1, sizeof *outlet->streams.v);
+	outlet->streams.v[outlet->streams.n] = (struct stream){ .slots = slots };
+	return &outlet->streams.v[outlet->streams.n++];
 }
 
 void
@@ -105,8 +105,8 @@ stream_peek(struct outlet *outlet, bool even_full)
 {
 	struct stream *best = NULL;
 
-	for (size_t i = 0; i < outlet->stream_count; i++) {
-		struct stream *stream = &outlet->streams[i];
+	for (size_t i = 0; i < outlet->streams.n; i++) {
+		struct stream *stream = &outlet->streams.v[i];
 
 		if ((!even_full && !limited_passes(outlet, stream->slots)) ||
 		    !look_ahead(outlet, stream))
@@ -127,8 +127,9 @@ stream_pop(struct stream *stream)
 bool
 stream_waits(struct outlet *outlet, const struct slots *slots)
 {
-	for (size_t i = 0; i < outlet->stream_count; i++)
-		if (outlet->streams[i].slots == slots && look_ahead(outlet, &outlet->streams[i]))
+	for (size_t i = 0; i < outlet->streams.n; i++)
+		if (outlet->streams.v[i].slots == slots &&
+		    look_ahead(outlet, &outlet->streams.v[i]))
 			return true;
 	return false;
 }
@@ -136,9 +137,18 @@ stream_waits(struct outlet *outlet, const struct slots *slots)
 bool
 stream_left(const struct outlet *outlet)
 {
-	for (size_t i = 0; i < outlet->stream_count; i++)
-		if (!is_empty(&outlet->streams[i]) &&
-		    limited_passes(outlet, outlet->streams[i].slots))
+	for (size_t i = 0; i < outlet->streams.n; i++)
+		if (!is_empty(&outlet->streams.v[i]) &&
+		    limited_passes(outlet, outlet->streams.v[i].slots))
+			return true;
+	return false;
+}
+
+bool
+stream_is_ahead(const struct outlet *outlet, const char *text)
+{
+	for (size_t i = 0; i < outlet->streams.n; i++)
+		if (outlet->streams.v[i].ahead && outlet->streams.v[i].entry.text == text)
 			return true;
 	return false;
 }

@@ -1,10 +1,12 @@
-/* What is kept in the spool for a while only, a part of it in each cycle. */
+#include "cmd/deliver/tidy.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "cmd/deliver/deliver.h"
+#include "cmd/deliver/delivery.h"
+#include "policy/settings.h"
 #include "spool/journal/history.h"
 #include "spool/part/fetched.h"
 #include "spool/part/part.h"
@@ -30,7 +32,7 @@ tidy_contents(struct delivery *d)
 }
 
 int
-deliver_tidy(struct delivery *d, struct err *err)
+tidy_spool(struct delivery *d, struct err *err)
 {
 	int64_t now = clock_now();
 	bool told = d->settings->sync.url != NULL; /* there is an application: it is told first */

@@ -12,23 +12,23 @@ outcomes(const struct deliver_counts *c)
 static bool
 goes_on(const struct delivery *d, const volatile sig_atomic_t *stop, int result)
 {
-	return result == 0 && !d->overtaken && *stop == 0;
+	return result == 0 && !deliver_is_overtaken(d) && *stop == 0;
 }
 
-/* Delivers, and goes on with what comes in, until the application has heard all. */
+/* Delivers, and goes on with what comes in, until the application has heard all.  further: the cycle has begun. */
 static int
 exchange_all(struct delivery *d, struct exchange *exchange, const volatile sig_atomic_t *stop,
-    struct err *err)
+    bool further, struct err *err)
 {
 	uint64_t fetched;
 	int result;
 
 	do {
 		fetched = exchange_fetched(exchange);
-		result = deliver_cycle(d, err);
-		d->goes_on = true;
+		result = deliver_cycle(d, further, err);
+		further = true;
 	} while (goes_on(d, stop, result) &&
-	    exchange_wait(exchange, fetched, outcomes(&d->counts), stop) == EXCHANGE_BUSY);
+	    exchange_wait(exchange, fetched, outcomes(deliver_counts(d)), stop) == EXCHANGE_BUSY);
 	return result;
 }
 
@@ -40,14 +40,14 @@ run_cycle(struct delivery *d, struct exchange *exchange, const volatile sig_atom
 	int result;
 
 	if (exchange == NULL)
-		return deliver_cycle(d, err);
+		return deliver_cycle(d, false, err);
 	for (int rounds = 0;; rounds++) {
-		result = exchange_all(d, exchange, stop, err);
+		result = exchange_all(d, exchange, stop, rounds > 0, err);
 		if (!goes_on(d, stop, result) || rounds == LATE_ROUNDS)
 			return result;
-		before = outcomes(&d->counts);
-		result = deliver_cycle(d, err);
-		if (!goes_on(d, stop, result) || outcomes(&d->counts) == before)
+		before = outcomes(deliver_counts(d));
+		result = deliver_cycle(d, true, err);
+		if (!goes_on(d, stop, result) || outcomes(deliver_counts(d)) == before)
 			return result;
 	}
 }

@@ -1,4 +1,5 @@
-/* The threads that fetch, and what they work on. */
+#include "cmd/fetch/pool.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "cmd/deliver/fetch_private.h"
+#include "mail/magic.h"
+#include "mail/source.h"
 
 enum { TABLE_SIZE = 1024, STACK_SIZE = 512 * 1024 };
 /* What is done serves those who come after it for so long: the messages of a batch, mostly. */
@@ -173,10 +175,8 @@ fetch_free(struct fetch *fetch)
 }
 
 void
-fetch_pool_end(struct fetch_pool *pool, struct work_list *ret_waiting)
+fetch_pool_end(struct fetch_pool *pool, void (*each)(struct fetch *fetch, void *arg), void *arg)
 {
-	struct work *work;
-
 	pthread_mutex_lock(&pool->lock);
 	pool->ending = true;
 	__atomic_store_n(&pool->terms.stop, 1, __ATOMIC_RELAXED);
@@ -186,8 +186,8 @@ fetch_pool_end(struct fetch_pool *pool, struct work_list *ret_waiting)
 		pthread_join(pool->threads[i], NULL);
 	for (size_t i = 0; i < TABLE_SIZE; i++)
 		for (struct fetch *fetch = pool->table[i]; fetch != NULL; fetch = fetch->link)
-			while ((work = work_shift(&fetch->waiting)) != NULL)
-				work_append(ret_waiting, work);
+			if (fetch->waiters != NULL)
+				each(fetch, arg);
 }
 
 void
@@ -324,7 +324,7 @@ static bool
 is_old(const struct fetch *fetch, int64_t now)
 {
 	/* The result is a thread's until it is done. */
-	if (!fetch->done || fetch->waiting.count > 0)
+	if (!fetch->done || fetch->waiters != NULL)
 		return false;
 	return now - fetch->done_at > (fetch->result.verdict == FETCH_HAVE ? FRESH : FRESH_FAULT);
 }

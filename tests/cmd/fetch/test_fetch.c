@@ -1,5 +1,6 @@
 /* Names, types and places of what is fetched. */
-#include "cmd/deliver/fetch_private.h"
+#include "cmd/fetch/name.h"
+#include "cmd/fetch/source.h"
 
 #include "mail/attachment.h"
 #include "unit.h"

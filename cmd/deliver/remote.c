@@ -1,4 +1,4 @@
-#include "cmd/deliver/fetch.h"
+#include "cmd/deliver/remote.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,13 +7,18 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/num.h"
-#include "cmd/deliver/fetch_private.h"
+#include "cmd/deliver/delivery.h"
+#include "cmd/deliver/outcome.h"
+#include "cmd/fetch/pool.h"
+#include "policy/settings.h"
+#include "smtp/pool.h"
+#include "spool/part/part.h"
 #include "mail/compose.h"
 
 #define WAITING_MAX 4096
 #define HEAD_MAX ((size_t)16 * 1024)
 
-struct fetching {
+struct remote {
 	struct fetch_pool *pool;
 	size_t waiting;
 };
@@ -21,7 +26,7 @@ struct fetching {
 static void
 note_done(int fd, void *arg)
 {
-	/* fetch_serve reads it: it is called in each turn. */
+	/* remote_serve reads it: it is called in each turn. */
 	(void)fd;
 	(void)arg;
 }
@@ -29,25 +34,25 @@ note_done(int fd, void *arg)
 static struct fetch_pool *
 pool_of(struct delivery *d)
 {
-	if (d->fetching != NULL)
-		return d->fetching->pool;
-	d->fetching = xcalloc(1, sizeof *d->fetching);
-	d->fetching->pool = fetch_pool_new(d->settings, d->spool);
+	if (d->remote != NULL)
+		return d->remote->pool;
+	d->remote = xcalloc(1, sizeof *d->remote);
+	d->remote->pool = fetch_pool_new(d->settings, d->spool);
 	/* Without it, the next look is up to a second away. */
-	smtp_engine_watch(d->engine, fetch_pool_fd(d->fetching->pool), note_done, d);
-	return d->fetching->pool;
+	smtp_engine_watch(d->engine, fetch_pool_fd(d->remote->pool), note_done, d);
+	return d->remote->pool;
 }
 
 bool
-fetch_busy(const struct delivery *d)
+remote_busy(const struct delivery *d)
 {
-	return d->fetching != NULL && d->fetching->waiting > 0;
+	return d->remote != NULL && d->remote->waiting > 0;
 }
 
 bool
-fetch_full(const struct delivery *d)
+remote_full(const struct delivery *d)
 {
-	return d->fetching != NULL && d->fetching->waiting >= WAITING_MAX;
+	return d->remote != NULL && d->remote->waiting >= WAITING_MAX;
 }
 
 /* ---- one piece ----------------------------------------------------------------------------- */
@@ -222,7 +227,7 @@ fail(struct work *work, const struct fetch *fetch)
 	struct err err = ERR_INIT;
 
 	explain(fetch, &err);
-	return work_fail(work, FAILURE_ATTACHMENT, err.msg);
+	return outcome_failed(work, FAILURE_ATTACHMENT, err.msg);
 }
 
 /* Bytes of a content that is so long as base64 in lines of 76. */
@@ -248,19 +253,19 @@ decide(struct work *work, const struct pieces *pieces)
 		struct err err = ERR_INIT;
 
 		explain(pieces->later, &err);
-		return work_conclude_unfetched(work, &err, pieces->later->result.not_before);
+		return outcome_unfetched(work, &err, pieces->later->result.not_before);
 	}
 	if (raw_size(pieces->total) > (uint64_t)settings->attachments.max_total) {
 		snprintf(why, sizeof why,
 		    "attachments: larger than %s together (attachments.max_total)",
 		    num_size_text((uint64_t)settings->attachments.max_total, size));
-		return work_fail(work, FAILURE_ATTACHMENT, why);
+		return outcome_failed(work, FAILURE_ATTACHMENT, why);
 	}
 	return PLAN_NONE;
 }
 
 enum plan
-fetch_pieces(struct work *work)
+remote_look(struct work *work)
 {
 	const struct record *record = &work->claim.record;
 	struct pieces pieces = { .pending = NULL };
@@ -290,34 +295,36 @@ fetch_pieces(struct work *work)
 /* ---- waiting ------------------------------------------------------------------------------- */
 
 void
-fetch_wait(struct work *work)
+remote_wait(struct work *work)
 {
 	struct delivery *d = work->outlet->delivery;
 	struct fetch *fetch = work->waits_for;
 
 	work->waits_for = NULL;
 	work->outlet->in_hand--;
-	d->fetching->waiting++;
+	d->remote->waiting++;
 	work_close(work);
-	work_append(&fetch->waiting, work);
+	if (fetch->waiters == NULL)
+		fetch->waiters = xcalloc(1, sizeof(struct work_list));
+	work_append(fetch->waiters, work);
 }
 
 int
-fetch_serve(struct delivery *d, int (*resume)(struct work *work, struct err *err), struct err *err)
+remote_serve(struct delivery *d, int (*resume)(struct work *work, struct err *err), struct err *err)
 {
 	struct fetch *fetch;
 	struct work *work;
 	int result = 0;
 
-	if (d->fetching == NULL)
+	if (d->remote == NULL)
 		return 0;
-	while (result == 0 && (fetch = fetch_pool_done(d->fetching->pool)) != NULL) {
-		struct work_list waiting = fetch->waiting;
+	while (result == 0 && (fetch = fetch_pool_done(d->remote->pool)) != NULL) {
+		AUTO_FREE struct work_list *waiting = fetch->waiters;
 
-		fetch->waiting = (struct work_list){ 0 };
+		fetch->waiters = NULL;
 		fetch->serving = true;
-		while ((work = work_shift(&waiting)) != NULL) {
-			d->fetching->waiting--;
+		while (waiting != NULL && (work = work_shift(waiting)) != NULL) {
+			d->remote->waiting--;
 			work->outlet->in_hand++;
 			if (resume(work, err) < 0)
 				result = -1;
@@ -326,23 +333,34 @@ fetch_serve(struct delivery *d, int (*resume)(struct work *work, struct err *err
 		part_pins_free(&fetch->result.pins);
 		fetch->serving = false;
 	}
-	fetch_pool_tidy(d->fetching->pool);
+	fetch_pool_tidy(d->remote->pool);
 	return result;
 }
 
+static void
+take_waiters(struct fetch *fetch, void *arg)
+{
+	AUTO_FREE struct work_list *waiting = fetch->waiters;
+	struct work *work;
+
+	fetch->waiters = NULL;
+	while ((work = work_shift(waiting)) != NULL)
+		work_append(arg, work);
+}
+
 void
-fetch_end(struct delivery *d, void (*give_back)(struct work *work))
+remote_end(struct delivery *d, void (*give_back)(struct work *work))
 {
 	struct work_list all = { 0 };
 	struct work *work;
 
-	if (d->fetching == NULL)
+	if (d->remote == NULL)
 		return;
-	smtp_engine_unwatch(d->engine, fetch_pool_fd(d->fetching->pool));
-	fetch_pool_end(d->fetching->pool, &all);
-	fetch_pool_free(d->fetching->pool);
-	free(d->fetching);
-	d->fetching = NULL;
+	smtp_engine_unwatch(d->engine, fetch_pool_fd(d->remote->pool));
+	fetch_pool_end(d->remote->pool, take_waiters, &all);
+	fetch_pool_free(d->remote->pool);
+	free(d->remote);
+	d->remote = NULL;
 	while ((work = work_shift(&all)) != NULL) {
 		work->outlet->in_hand++;
 		give_back(work);

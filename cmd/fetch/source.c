@@ -1,4 +1,5 @@
-/* One content, from where it is to the spool. */
+#include "cmd/fetch/source.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,8 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/num.h"
-#include "cmd/deliver/fetch_private.h"
+#include "cmd/fetch/name.h"
+#include "mail/source.h"
 #include "http/address.h"
 #include "http/client.h"
 #include "spool/part/fetched.h"

@@ -1,13 +1,14 @@
-/* Names, types and the like of what was fetched: pure. */
+#include "cmd/fetch/name.h"
+
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/utf8.h"
-#include "cmd/deliver/fetch_private.h"
 #include "mail/attachment.h"
 #include "mail/header.h"
 #include "mail/message.h"
+#include "mail/source.h"
 
 /* ---- names --------------------------------------------------------------------------------- */
 
