@@ -51,7 +51,7 @@ kills() {
 		api POST /api/v1/send_email/ -H 'Idempotency-Key: k' -F emails=a@example.org -F emails=b@example.org \
 			-F emails=c@example.org -F subject=S -F body=B -F files=@file
 	}
-	for ((at = 1; at < 80; at++)); do
+	for ((at = 1; at < 120; at++)); do
 		rm -rf spool
 		cp -r empty spool
 		ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$shim FAULTS_UNDER=$MAILQ_SPOOL \
@@ -69,5 +69,5 @@ kills() {
 		mailq-run -q
 		assert_equal "$(find spool/captured/new -type f -size +300k | wc -l)" 3 "messages after $at"
 	done
-	[ "$at" -lt 80 ]
+	[ "$at" -lt 120 ]
 }
