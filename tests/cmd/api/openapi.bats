@@ -138,7 +138,7 @@ page() {
 		grep -q '/commands/​add-messages\|data-path="/commands/add-messages"' dom
 	done
 	page /redoc
-	grep -q 'Put messages into the queue' dom
+	grep -q 'Add messages to the queue' dom
 	grep -q 'Later form of the first service' dom
 	# All that the pages asked for was there, and each part of them was asked for.
 	! grep -E ' (GET|POST) [^ ]* [45][0-9][0-9] ' s.log
