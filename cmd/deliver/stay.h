@@ -6,6 +6,8 @@
 #ifndef CMD_DELIVER_STAY_H
 #define CMD_DELIVER_STAY_H
 
+#include <stdint.h>
+
 #include "base/err.h"
 
 struct delivery;
