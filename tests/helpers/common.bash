@@ -230,6 +230,6 @@ value() {
 		*) expression+="[$key]" ;;
 		esac
 	done
-	printf '%s\n' "$lines" >"$BATS_TEST_TMPDIR/value.json"
-	json_look -lp r "$expression" "$BATS_TEST_TMPDIR/value.json"
+	printf '%s\n' "$lines" >"$BATS_TEST_TMPDIR/value.$BASHPID.json"
+	json_look -lp r "$expression" "$BATS_TEST_TMPDIR/value.$BASHPID.json"
 }

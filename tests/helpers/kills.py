@@ -346,7 +346,7 @@ def test_doubles(directory):
             test.adds[process.returncode] += 1
             test.printed(line[:-1] for line in out.splitlines(True) if line[-1] == "\n")
             if process.returncode == 0:
-                known = set(out.split()) | {id_ for id_ in ids if f'"{id_}" is known' in errors}
+                known = set(out.split()) | {id_ for id_ in ids if f'duplicate id "{id_}"' in errors}
                 test.expect(known == set(ids), f"exit 0, but silent of {set(ids) - known}")
                 test.acknowledged.update(ids)
             elif not (victim and was_killed(process.returncode)):
